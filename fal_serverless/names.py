@@ -66,8 +66,8 @@ def parse_target(label: str) -> tuple[str, str] | None:
 
 
 def slug(name: str) -> str:
-    """A Python name as part of an AWS name: lower case, hyphens, not empty."""
-    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "function"
+    """A Python name as part of an AWS name: lower case, never empty."""
+    return re.sub(r"[^a-z0-9_]+", "-", name.lower()).strip("-_") or "function"
 
 
 def lambda_function_name(user_id: str, name: str, package: str) -> str:

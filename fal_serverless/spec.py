@@ -1,0 +1,360 @@
+"""Frozen, validated descriptions of what is served: options in, FunctionSpec out. Pure.
+
+Everything a later stage needs is in these values; no stage reads a decorator again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import sys
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from fal_serverless.errors import SpecError, did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+Mode = Literal["serve", "port", "call"]
+Auth = Literal["private", "public", "shared"]
+PackageKind = Literal["none", "layer", "image"]
+Architecture = Literal["x86_64", "arm64"]
+
+AUTH_MODES: tuple[Auth, ...] = ("private", "public", "shared")
+ARCHITECTURES: tuple[Architecture, ...] = ("x86_64", "arm64")
+
+# Lambda quotas: docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+MEMORY_MIN_MB = 128
+MEMORY_MAX_MB = 10_240
+TIMEOUT_MAX_S = 900
+STORAGE_MIN_MB = 512
+STORAGE_MAX_MB = 10_240
+# API Gateway HTTP API: the integration timeout cannot be raised above this.
+HTTP_TIMEOUT_MAX_S = 30
+# Lambda's managed runtimes that this project builds for.
+SUPPORTED_PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
+
+MACHINE_TYPES: Mapping[str, int] = {"XS": 512, "S": 1769, "M": 3538, "L": 7076, "XL": 10_240}
+"""Memory in MB of each named size; 1,769 MB is the point at which Lambda gives one whole vCPU."""
+
+# Lambda sets these itself and refuses them in a configuration.
+RESERVED_ENVIRONMENT = frozenset(
+    {
+        "AWS_ACCESS_KEY",
+        "AWS_ACCESS_KEY_ID",
+        "AWS_DEFAULT_REGION",
+        "AWS_EXECUTION_ENV",
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+        "AWS_LAMBDA_FUNCTION_NAME",
+        "AWS_LAMBDA_FUNCTION_VERSION",
+        "AWS_LAMBDA_INITIALIZATION_TYPE",
+        "AWS_LAMBDA_LOG_GROUP_NAME",
+        "AWS_LAMBDA_LOG_STREAM_NAME",
+        "AWS_LAMBDA_RUNTIME_API",
+        "AWS_REGION",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_SESSION_TOKEN",
+        "LAMBDA_RUNTIME_DIR",
+        "LAMBDA_TASK_ROOT",
+        "_HANDLER",
+    }
+)
+
+
+def host_python() -> str:
+    """The minor version of the Python that runs this, such as ``"3.11"``."""
+    return f"{sys.version_info.major}.{sys.version_info.minor}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Environment:
+    """What a function needs around it; equal environments share layers.
+
+    Attributes:
+        requirements: PEP 508 strings, in the order given.
+        python: target minor version, such as ``"3.11"``.
+        architecture: of the target.
+    """
+
+    requirements: tuple[str, ...] = ()
+    python: str = field(default_factory=host_python)
+    architecture: Architecture = "x86_64"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FunctionSpec:
+    """One decorated function with all its options, checked.
+
+    Attributes:
+        name: the function's own name.
+        mode: ``serve`` (JSON), ``port`` (a web server of the function's own) or ``call``.
+        memory: MB.
+        timeout: seconds.
+        ephemeral_storage: MB of ``/tmp``.
+        port: for ``port`` mode, the port the function listens on.
+        keep_alive: seconds; recorded only, since Lambda keeps environments by itself.
+        max_concurrency: reserved concurrency of the Lambda function, or None.
+        min_concurrency: provisioned concurrency of the alias, or 0.
+        environment_variables: sorted pairs.
+        secrets: names of the user's secrets that the function reads.
+        local_modules: importable names whose source travels by value.
+        files: paths of files or folders that are placed beside the function.
+    """
+
+    name: str
+    mode: Mode = "call"
+    environment: Environment = field(default_factory=Environment)
+    kind: Literal["virtualenv", "container"] = "virtualenv"
+    memory: int = MACHINE_TYPES["XS"]
+    timeout: int = HTTP_TIMEOUT_MAX_S
+    ephemeral_storage: int = STORAGE_MIN_MB
+    port: int | None = None
+    keep_alive: float = 10
+    max_concurrency: int | None = None
+    min_concurrency: int = 0
+    environment_variables: tuple[tuple[str, str], ...] = ()
+    secrets: tuple[str, ...] = ()
+    local_modules: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+
+    def replace(self, **changes: Any) -> FunctionSpec:
+        """A copy with other values; nothing is checked again."""
+        return dataclasses.replace(self, **changes)
+
+
+OPTIONS = (
+    "kind",
+    "image",
+    "requirements",
+    "python_version",
+    "serve",
+    "exposed_port",
+    "max_concurrency",
+    "min_concurrency",
+    "machine_type",
+    "keep_alive",
+    "timeout",
+    "ephemeral_storage",
+    "architecture",
+    "environment",
+    "secrets",
+    "local_modules",
+    "files",
+    "setup_function",
+    "host",
+)
+"""Every option of ``@isolated``."""
+
+
+def build_spec(
+    name: str, options: Mapping[str, Any], *, requirements: Iterable[str] = ()
+) -> FunctionSpec:
+    """The spec of a function called ``name`` decorated with ``options``.
+
+    ``requirements`` replaces the option of that name: reading a requirements file is the
+    caller's work, so that this stays pure.
+
+    Raises:
+        SpecError: an option is unknown or has a value that cannot work.
+    """
+    for option in options:
+        if option not in OPTIONS:
+            raise SpecError(
+                f"@isolated has no option {option!r}.",
+                reason=f"'{name}' is decorated with it",
+                hint=did_you_mean(option, OPTIONS),
+            )
+    given = {key: value for key, value in options.items() if value is not None}
+    mode, port = _mode(given)
+    return FunctionSpec(
+        name=name,
+        mode=mode,
+        port=port,
+        kind=_kind(given.get("kind", "virtualenv")),
+        environment=Environment(
+            requirements=tuple(requirements),
+            python=_python(given.get("python_version")),
+            architecture=_architecture(given.get("architecture", "x86_64")),
+        ),
+        memory=machine_memory(given.get("machine_type", "XS")),
+        timeout=_whole("timeout", given.get("timeout", HTTP_TIMEOUT_MAX_S), 1, TIMEOUT_MAX_S, "s"),
+        ephemeral_storage=_whole(
+            "ephemeral_storage",
+            given.get("ephemeral_storage", STORAGE_MIN_MB),
+            STORAGE_MIN_MB,
+            STORAGE_MAX_MB,
+            "MB",
+        ),
+        keep_alive=_number("keep_alive", given.get("keep_alive", 10)),
+        max_concurrency=(
+            _whole("max_concurrency", given["max_concurrency"], 1, 100_000, "")
+            if "max_concurrency" in given
+            else None
+        ),
+        min_concurrency=_whole("min_concurrency", given.get("min_concurrency", 0), 0, 100_000, ""),
+        environment_variables=_variables(given.get("environment", {})),
+        secrets=_names("secrets", given.get("secrets", ())),
+        local_modules=_names("local_modules", given.get("local_modules", ())),
+        files=_names("files", given.get("files", ())),
+    )
+
+
+def machine_memory(machine_type: str | int) -> int:
+    """MB of memory of a named size or an exact number.
+
+    Raises:
+        SpecError: unknown name, a GPU, or outside of Lambda's 128 to 10,240 MB.
+    """
+    if isinstance(machine_type, bool) or not isinstance(machine_type, (str, int)):
+        raise SpecError(
+            f"machine_type cannot be {machine_type!r}.",
+            reason="it is a name or a number of MB",
+            hint="use one of " + ", ".join(MACHINE_TYPES) + ", or a number such as 2048",
+        )
+    if isinstance(machine_type, int) or machine_type.isdecimal():
+        return _whole("machine_type", int(machine_type), MEMORY_MIN_MB, MEMORY_MAX_MB, "MB")
+    if machine_type in MACHINE_TYPES:
+        return MACHINE_TYPES[machine_type]
+    if machine_type.upper().startswith("GPU"):
+        raise SpecError(
+            f"machine_type {machine_type!r} cannot be had.",
+            reason="AWS Lambda has no GPUs",
+            hint="use 'XL' (10,240 MB, about six vCPUs), or run GPU work elsewhere",
+        )
+    raise SpecError(
+        f"There is no machine_type {machine_type!r}.",
+        reason="the named sizes are " + ", ".join(f"{k} ({v} MB)" for k, v in MACHINE_TYPES.items()),
+        hint=did_you_mean(machine_type, MACHINE_TYPES),
+    )
+
+
+def _mode(given: Mapping[str, Any]) -> tuple[Mode, int | None]:
+    serve = given.get("serve", False)
+    if not isinstance(serve, bool):
+        raise SpecError(
+            f"serve cannot be {serve!r}.", reason="it is True or False", hint="write serve=True"
+        )
+    if "exposed_port" not in given:
+        return ("serve" if serve else "call"), None
+    if serve:
+        raise SpecError(
+            "serve=True and exposed_port exclude each other.",
+            reason="serve=True makes the web server for you, exposed_port means you bring one",
+            hint="keep one of the two",
+        )
+    return "port", _whole("exposed_port", given["exposed_port"], 1024, 65_535, "")
+
+
+def _kind(kind: object) -> Literal["virtualenv", "container"]:
+    if kind == "virtualenv":
+        return "virtualenv"
+    if kind == "container":
+        return "container"
+    if kind == "conda":
+        raise SpecError(
+            "kind='conda' is not supported.",
+            reason="conda environments do not fit Lambda's layers, and most packages have wheels",
+            hint="use kind='virtualenv' with requirements=[…]",
+        )
+    raise SpecError(
+        f"There is no kind {kind!r}.",
+        reason="the kinds are 'virtualenv' and 'container'",
+        hint=did_you_mean(str(kind), ("virtualenv", "container")),
+    )
+
+
+def _python(version: object) -> str:
+    host = host_python()
+    if version is None:
+        version = host
+    if version not in SUPPORTED_PYTHONS:
+        raise SpecError(
+            f"python_version cannot be {version!r}.",
+            reason="Lambda runs Python " + ", ".join(SUPPORTED_PYTHONS),
+            hint=f"leave it out to use {host}" if host in SUPPORTED_PYTHONS else "use one of those",
+        )
+    if version != host:
+        raise SpecError(
+            f"python_version {version} cannot be served from Python {host}.",
+            reason="functions are pickled, and pickled code only loads in the same minor version",
+            hint=f"run fal-serverless with Python {version}, or leave python_version out",
+        )
+    return str(version)
+
+
+def _architecture(value: object) -> Architecture:
+    if value == "x86_64":
+        return "x86_64"
+    if value == "arm64":
+        return "arm64"
+    raise SpecError(
+        f"There is no architecture {value!r}.",
+        reason="Lambda has x86_64 and arm64",
+        hint=did_you_mean(str(value), (*ARCHITECTURES, "aarch64")),
+    )
+
+
+def _whole(option: str, value: object, low: int, high: int, unit: str) -> int:
+    unit = f" {unit}" if unit else ""
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise SpecError(
+            f"{option} cannot be {value!r}.",
+            reason=f"it is a whole number from {low:,} to {high:,}{unit}",
+            hint=f"choose a number in that range for {option}",
+        )
+    return value
+
+
+def _number(option: str, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1e9:
+        raise SpecError(
+            f"{option} cannot be {value!r}.",
+            reason="it is a number of seconds, zero or more",
+            hint=f"write for example {option}=60",
+        )
+    return value
+
+
+def _names(option: str, value: object) -> tuple[str, ...]:
+    if isinstance(value, str) or not hasattr(value, "__iter__"):
+        raise SpecError(
+            f"{option} cannot be {value!r}.",
+            reason="it is a list of strings",
+            hint=f"write {option}=[{value!r}]",
+        )
+    names = tuple(value)
+    for name in names:
+        if not isinstance(name, str) or not name:
+            raise SpecError(
+                f"{option} cannot hold {name!r}.",
+                reason="it is a list of non-empty strings",
+                hint=f"write {option}=['…']",
+            )
+    return names
+
+
+_VARIABLE = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+
+
+def _variables(value: object) -> tuple[tuple[str, str], ...]:
+    if not isinstance(value, dict):
+        raise SpecError(
+            f"environment cannot be {value!r}.",
+            reason="it is a dict of strings",
+            hint="write environment={'NAME': 'value'}",
+        )
+    for name, text in value.items():
+        if not isinstance(name, str) or not isinstance(text, str) or not _VARIABLE.fullmatch(name):
+            raise SpecError(
+                f"environment cannot hold {name!r}.",
+                reason="names are letters, digits and '_', beginning with a letter; values strings",
+                hint="write environment={'NAME': 'value'}",
+            )
+        if name in RESERVED_ENVIRONMENT or name.startswith("FAL_"):
+            raise SpecError(
+                f"environment cannot set {name!r}.",
+                reason="Lambda or fal-serverless sets it",
+                hint="choose another name",
+            )
+    return tuple(sorted(value.items()))
