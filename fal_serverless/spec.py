@@ -224,7 +224,8 @@ def machine_memory(machine_type: str | int) -> int:
         )
     raise SpecError(
         f"There is no machine_type {machine_type!r}.",
-        reason="the named sizes are " + ", ".join(f"{k} ({v} MB)" for k, v in MACHINE_TYPES.items()),
+        reason="the named sizes are "
+        + ", ".join(f"{k} ({v} MB)" for k, v in MACHINE_TYPES.items()),
         hint=did_you_mean(machine_type, MACHINE_TYPES),
     )
 
