@@ -1,0 +1,59 @@
+"""Give a Python function a URL in your own AWS account.
+
+``isolated`` describes what a function needs; ``fal-serverless function serve`` gives it a URL.
+Importing this package does nothing: each public name is loaded when it is first used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fal_serverless._version import __version__
+
+if TYPE_CHECKING:
+    from fal_serverless.errors import FalServerlessError
+    from fal_serverless.function import IsolatedFunction, cached, isolated
+    from fal_serverless.hosts import (
+        FalServerlessHost,
+        FalServerlessKeyCredentials,
+        LambdaHost,
+        LocalHost,
+    )
+
+_HOMES = {
+    "FalServerlessError": "fal_serverless.errors",
+    "FalServerlessHost": "fal_serverless.hosts",
+    "FalServerlessKeyCredentials": "fal_serverless.hosts",
+    "IsolatedFunction": "fal_serverless.function",
+    "LambdaHost": "fal_serverless.hosts",
+    "LocalHost": "fal_serverless.hosts",
+    "cached": "fal_serverless.function",
+    "isolated": "fal_serverless.function",
+}
+
+__all__ = [
+    "FalServerlessError",
+    "FalServerlessHost",
+    "FalServerlessKeyCredentials",
+    "IsolatedFunction",
+    "LambdaHost",
+    "LocalHost",
+    "__version__",
+    "cached",
+    "isolated",
+]
+
+
+def __getattr__(name: str) -> object:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'fal_serverless' has no attribute {name!r}")
+    import importlib
+
+    value = getattr(importlib.import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,202 @@
+"""The decorators: a plain function in, an IsolatedFunction that knows its options out."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
+
+from fal_serverless.errors import OperationError, SpecError
+from fal_serverless.hosts import LambdaHost, LocalHost
+from fal_serverless.spec import FunctionSpec, build_spec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from typing_extensions import ParamSpec, Unpack
+
+    from fal_serverless.options import Options
+
+    P = ParamSpec("P")
+else:
+    # `typing.ParamSpec` exists in every supported Python; the alias above lets type checkers
+    # see one definition for all of them.
+    from typing import ParamSpec
+
+    P = ParamSpec("P")
+
+R = TypeVar("R")
+
+
+class IsolatedFunction(Generic[P, R]):
+    """A function with the description of where and how it runs.
+
+    Attributes:
+        function: the plain function.
+        options: what the decorator was given.
+    """
+
+    def __init__(self, function: Callable[P, R], options: Mapping[str, Any]) -> None:
+        self.function = function
+        self.options = dict(options)
+        check_requirements(options.get("requirements"))
+        _check_callables(options)
+        build_spec(self.name, options)
+        functools.update_wrapper(self, function)
+
+    @property
+    def name(self) -> str:
+        """The function's own name."""
+        return self.function.__name__
+
+    @property
+    def setup_function(self) -> Callable[[], object] | None:
+        """What runs once per environment before the first call."""
+        return cast("Callable[[], object] | None", self.options.get("setup_function"))
+
+    @property
+    def host(self) -> LambdaHost | LocalHost:
+        """Where a call of this function runs."""
+        return self.options.get("host") or LambdaHost()
+
+    def spec(self, requirements: Iterable[str] = ()) -> FunctionSpec:
+        """The checked description; ``requirements`` are the resolved PEP 508 strings.
+
+        Raises:
+            SpecError: an option cannot work.
+        """
+        return build_spec(self.name, self.options, requirements=requirements)
+
+    def on(
+        self, host: LambdaHost | LocalHost | None = None, **options: Any
+    ) -> IsolatedFunction[P, R]:
+        """A copy with other options, for example ``predict.on(machine_type="L")``.
+
+        Raises:
+            SpecError: an option is unknown or cannot work.
+        """
+        changed = {**self.options, **options}
+        if host is not None:
+            changed["host"] = host
+        return IsolatedFunction(self.function, changed)
+
+    def local(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call the plain function here and now."""
+        return self.function(*args, **kwargs)
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:  # noqa: ARG002
+        """Calls are remote by default, which this version does not do yet."""
+        raise OperationError(
+            f"'{self.name}' cannot be called remotely by this version.",
+            reason="this version serves functions over HTTP; remote calls are not in it",
+            hint=f"use {self.name}.local(…), or serve it and call its URL",
+        )
+
+    def __repr__(self) -> str:
+        return f"<IsolatedFunction {self.name}>"
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"function": self.function, "options": self.options}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        functools.update_wrapper(self, self.function)
+
+
+@overload
+def isolated(function: Callable[P, R], /) -> IsolatedFunction[P, R]: ...
+
+
+@overload
+def isolated(
+    **options: Unpack[Options],
+) -> Callable[[Callable[P, R]], IsolatedFunction[P, R]]: ...
+
+
+def isolated(function: Any = None, /, **options: Any) -> Any:
+    """Describe where a function runs and what it needs; see ``docs/decorators.md``.
+
+    Raises:
+        SpecError: an option is unknown (the nearest name is suggested) or cannot work.
+    """
+    if function is not None and not callable(function):
+        raise SpecError(
+            f"@isolated cannot decorate {function!r}.",
+            reason="its options are given by name",
+            hint="write for example @isolated(serve=True)",
+        )
+    if function is not None:
+        return IsolatedFunction(function, options)
+    return lambda inner: IsolatedFunction(inner, options)
+
+
+class CachedFunction(Generic[P, R]):
+    """A function whose answers are kept for the life of the environment it runs in."""
+
+    def __init__(self, function: Callable[P, R]) -> None:
+        self.function = function
+        self._reset()
+        functools.update_wrapper(self, function)
+
+    def _reset(self) -> None:
+        import threading
+
+        self._answers: dict[bytes, R] = {}
+        self._lock = threading.RLock()
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """The kept answer for these arguments, or a new one; concurrent callers wait for it."""
+        import pickle
+
+        key = pickle.dumps((args, sorted(kwargs.items())))
+        with self._lock:
+            if key not in self._answers:
+                self._answers[key] = self.function(*args, **kwargs)
+            return self._answers[key]
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Answers and locks stay behind: they belong to one environment.
+        return {"function": self.function}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._reset()
+        functools.update_wrapper(self, self.function)
+
+
+def cached(function: Callable[P, R]) -> CachedFunction[P, R]:
+    """Run ``function`` once per environment and set of arguments; the answer is kept."""
+    return CachedFunction(function)
+
+
+def check_requirements(value: object) -> None:
+    """Requirements are a list of strings or the path of a file; their syntax is checked later.
+
+    Raises:
+        SpecError: it is something else.
+    """
+    if value is None or isinstance(value, str) or hasattr(value, "__fspath__"):
+        return
+    if isinstance(value, (list, tuple)) and all(isinstance(item, str) for item in value):
+        return
+    raise SpecError(
+        f"requirements cannot be {value!r}.",
+        reason="it is a list of strings, or the path of a requirements file",
+        hint='write for example requirements=["pandas>=2"]',
+    )
+
+
+def _check_callables(options: Mapping[str, Any]) -> None:
+    setup = options.get("setup_function")
+    if setup is not None and not callable(setup):
+        raise SpecError(
+            f"setup_function cannot be {setup!r}.",
+            reason="it is a function without arguments",
+            hint="write setup_function=load_model, without calling it",
+        )
+    host = options.get("host")
+    if host is not None and not isinstance(host, (LambdaHost, LocalHost)):
+        raise SpecError(
+            f"host cannot be {host!r}.",
+            reason="it is LambdaHost() or LocalHost()",
+            hint="write host=LambdaHost()",
+        )
