@@ -1,0 +1,328 @@
+"""Lambda functions, versions, aliases and layers: satisfies ``publish.state.Functions``.
+
+Lambda's oddities have their names here: one change at a time (409 until it is applied), versions
+that are not made when nothing changed, and weights that are fractions.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from fal_serverless.aws.session import error_code, from_client_error, translated
+from fal_serverless.errors import AwsError, ConflictError
+from fal_serverless.publish.state import LiveFunction
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from fal_serverless.publish.state import Code, Configuration
+    from fal_serverless.spec import Architecture
+
+BUSY_TRIES = 40
+"""How often a call is repeated while Lambda applies an earlier change (half a second apart)."""
+POLL_SECONDS = 0.25
+READY_TRIES = 1200
+"""Polls until a function or version must be ready; images take minutes to be optimised."""
+
+
+@dataclass
+class LambdaFunctions:
+    """The Lambda service of one account and Region; ``sleep`` is passed in for tests."""
+
+    client: Any
+    sleep: Callable[[float], None] = time.sleep
+
+    def layer(self, name: str) -> str | None:
+        """ARN of the newest version of a layer, or None."""
+        with translated(f"Looking for the layer '{name}'"):
+            try:
+                found = self.client.list_layer_versions(LayerName=name, MaxItems=1)
+            except ClientError as error:
+                if error_code(error) == "ResourceNotFoundException":
+                    return None
+                raise
+        versions = found.get("LayerVersions", [])
+        return str(versions[0]["LayerVersionArn"]) if versions else None
+
+    def publish_layer(
+        self, name: str, *, bucket: str, key: str, python: str, architecture: Architecture
+    ) -> str:
+        """Publish a layer's version from the artifact bucket; its ARN."""
+        with translated(f"Publishing the layer '{name}'"):
+            made = self.client.publish_layer_version(
+                LayerName=name,
+                Content={"S3Bucket": bucket, "S3Key": key},
+                CompatibleRuntimes=[f"python{python}"],
+                CompatibleArchitectures=[architecture],
+            )
+        return str(made["LayerVersionArn"])
+
+    def get(self, function: str) -> LiveFunction | None:
+        """The function, or None."""
+        with translated(f"Reading the Lambda function '{function}'"):
+            try:
+                found = self.client.get_function(FunctionName=function)
+            except ClientError as error:
+                if error_code(error) == "ResourceNotFoundException":
+                    return None
+                raise
+        return _live(found["Configuration"], found.get("Concurrency", {}))
+
+    def create(
+        self, function: str, code: Code, configuration: Configuration, tags: Mapping[str, str]
+    ) -> LiveFunction:
+        """Create it and wait until it is active.
+
+        Raises:
+            ConflictError: it is there already.
+        """
+        package = {"PackageType": "Image"} if code.image else {"PackageType": "Zip"}
+        arguments = {
+            **package,
+            **_configuration(configuration, image=bool(code.image)),
+            "Code": _code(code),
+            "Architectures": [configuration.architecture],
+            "Tags": dict(tags),
+        }
+        with translated(f"Creating the Lambda function '{function}'"):
+            self._unless_busy(
+                lambda: self.client.create_function(FunctionName=function, **arguments),
+                conflict=False,
+            )
+        return self._ready(function)
+
+    def update(self, function: str, code: Code, configuration: Configuration) -> LiveFunction:
+        """Change code and configuration, each waited for."""
+        with translated(f"Updating the Lambda function '{function}'"):
+            self._ready(function)
+            self._unless_busy(
+                lambda: self.client.update_function_code(
+                    FunctionName=function,
+                    Architectures=[configuration.architecture],
+                    **_code(code),
+                )
+            )
+            self._ready(function)
+            arguments = _configuration(configuration, image=bool(code.image))
+            self._unless_busy(
+                lambda: self.client.update_function_configuration(
+                    FunctionName=function, **arguments
+                )
+            )
+            return self._ready(function)
+
+    def publish_version(self, function: str, *, code_sha256: str, token: str) -> str:
+        """Publish what is there as a version, waited for; its number.
+
+        Raises:
+            ConflictError: the code or configuration is not the expected one any more.
+        """
+        with translated(f"Publishing a version of '{function}'"):
+            made = self._unless_busy(
+                lambda: self.client.publish_version(
+                    FunctionName=function, CodeSha256=code_sha256, RevisionId=token
+                )
+            )
+            version = str(made["Version"])
+            if made.get("CodeSha256", code_sha256) != code_sha256:
+                raise ConflictError(
+                    f"Version {version} of '{function}' holds other code.",
+                    reason="somebody else updated the function at the same moment",
+                    hint="run the command again",
+                )
+            self._ready(function, version)
+        return version
+
+    def versions(self, function: str) -> tuple[str, ...]:
+        """Numbers of the published versions, oldest first."""
+        found = self._pages("list_versions_by_function", "Versions", function)
+        return tuple(str(item["Version"]) for item in found if item["Version"] != "$LATEST")
+
+    def delete_version(self, function: str, version: str) -> None:
+        """Delete a version; nothing happens when it is gone."""
+        with translated(f"Deleting version {version} of '{function}'"), _gone_is_fine():
+            self._unless_busy(
+                lambda: self.client.delete_function(FunctionName=function, Qualifier=version)
+            )
+
+    def delete(self, function: str) -> None:
+        """Delete the function with all its versions; nothing happens when it is gone."""
+        with translated(f"Deleting the Lambda function '{function}'"), _gone_is_fine():
+            self._unless_busy(lambda: self.client.delete_function(FunctionName=function))
+
+    def aliases(self, function: str) -> Mapping[str, str]:
+        """Alias names and the versions they point at."""
+        found = self._pages("list_aliases", "Aliases", function)
+        return {str(item["Name"]): str(item["FunctionVersion"]) for item in found}
+
+    def put_alias(
+        self, function: str, name: str, version: str, split: tuple[str, int] | None = None
+    ) -> None:
+        """Create or move an alias; ``split`` is (version, percent) of a second version."""
+        weights = {split[0]: split[1] / 100} if split else {}
+        arguments = {
+            "FunctionName": function,
+            "Name": name,
+            "FunctionVersion": version,
+            "RoutingConfig": {"AdditionalVersionWeights": weights},
+        }
+        with translated(f"Pointing the alias '{name}' at version {version}"):
+            try:
+                self._unless_busy(lambda: self.client.update_alias(**arguments))
+            except ClientError as error:
+                if error_code(error) != "ResourceNotFoundException":
+                    raise
+                self._unless_busy(lambda: self.client.create_alias(**arguments))
+
+    def delete_alias(self, function: str, name: str) -> None:
+        """Delete an alias and its provisioned concurrency; nothing happens when it is gone."""
+        with translated(f"Deleting the alias '{name}' of '{function}'"), _gone_is_fine():
+            self._unless_busy(lambda: self.client.delete_alias(FunctionName=function, Name=name))
+
+    def set_reserved(self, function: str, count: int | None) -> None:
+        """Set or remove the reserved concurrency of the whole function."""
+        with translated(f"Setting the reserved concurrency of '{function}'"):
+            if count is None:
+                self.client.delete_function_concurrency(FunctionName=function)
+            else:
+                self.client.put_function_concurrency(
+                    FunctionName=function, ReservedConcurrentExecutions=count
+                )
+
+    def set_provisioned(self, function: str, qualifier: str, count: int) -> None:
+        """Set (or with 0 remove) the provisioned concurrency of an alias or version."""
+        place = {"FunctionName": function, "Qualifier": qualifier}
+        with translated(f"Setting the provisioned concurrency of '{qualifier}'"):
+            if count:
+                self.client.put_provisioned_concurrency_config(
+                    **place, ProvisionedConcurrentExecutions=count
+                )
+            else:
+                self.client.delete_provisioned_concurrency_config(**place)
+
+    def unreserved(self) -> int:
+        """How much of the account's concurrency no function has reserved."""
+        with translated("Reading the account's Lambda limits"):
+            limits = self.client.get_account_settings()["AccountLimit"]
+        return int(limits["UnreservedConcurrentExecutions"])
+
+    def names(self, prefix: str) -> tuple[str, ...]:
+        """Names of the functions that begin with ``prefix``."""
+        with translated("Listing the Lambda functions"):
+            pages = self.client.get_paginator("list_functions").paginate()
+            return tuple(
+                str(item["FunctionName"])
+                for page in pages
+                for item in page["Functions"]
+                if item["FunctionName"].startswith(prefix)
+            )
+
+    def _pages(self, operation: str, key: str, function: str) -> list[dict[str, Any]]:
+        with translated(f"Reading the Lambda function '{function}'"):
+            try:
+                pages = self.client.get_paginator(operation).paginate(FunctionName=function)
+                return [item for page in pages for item in page[key]]
+            except ClientError as error:
+                if error_code(error) == "ResourceNotFoundException":
+                    return []
+                raise
+
+    def _unless_busy(self, call: Callable[[], Any], *, conflict: bool = True) -> Any:
+        """Repeat a call while Lambda is still applying the last change (409).
+
+        ``conflict=False`` is for calls whose 409 means that the thing exists.
+        """
+        for left in reversed(range(BUSY_TRIES)):
+            try:
+                return call()
+            except ClientError as error:
+                code = error_code(error)
+                message = str(error.response.get("Error", {}).get("Message", ""))
+                busy = code == "ResourceConflictException" and (
+                    conflict or "in progress" in message
+                )
+                # A role or layer made a moment ago may not be visible to Lambda yet.
+                early = code == "InvalidParameterValueException" and "cannot be assumed" in message
+                if not (busy or early) or not left:
+                    raise
+            self.sleep(POLL_SECONDS * 2)
+        raise AssertionError("the loop returns or raises")
+
+    def _ready(self, function: str, version: str = "") -> LiveFunction:
+        place = {"FunctionName": function, **({"Qualifier": version} if version else {})}
+        for _ in range(READY_TRIES):
+            try:
+                found = self.client.get_function_configuration(**place)
+            except ClientError as error:
+                raise from_client_error(f"Waiting for '{function}'", error) from error
+            state = found.get("State", "Active")
+            update = found.get("LastUpdateStatus", "Successful")
+            if state == "Failed" or update == "Failed":
+                raise AwsError(
+                    f"Lambda could not make '{function}' ready.",
+                    reason=str(
+                        found.get("LastUpdateStatusReason")
+                        or found.get("StateReason")
+                        or "Lambda gives no reason"
+                    ),
+                    hint="mend what it says and run the command again; live URLs are untouched",
+                )
+            if state in ("Active", "Inactive") and update == "Successful":
+                return _live(found, {})
+            self.sleep(POLL_SECONDS)
+        raise AwsError(
+            f"'{function}' is not ready after {READY_TRIES * POLL_SECONDS:.0f} s.",
+            reason="Lambda has not finished applying the last change",
+            hint="look at the function in the Lambda console, and run the command again",
+        )
+
+
+class _gone_is_fine:  # noqa: N801 - reads as a statement
+    """A context in which Lambda's "not found" is no error."""
+
+    def __enter__(self) -> None:
+        return
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
+        return isinstance(error, ClientError) and error_code(error) == "ResourceNotFoundException"
+
+
+def _live(found: Mapping[str, Any], concurrency: Mapping[str, Any]) -> LiveFunction:
+    return LiveFunction(
+        name=str(found["FunctionName"]),
+        code_sha256=str(found.get("CodeSha256", "")),
+        token=str(found.get("RevisionId", "")),
+        package="image" if found.get("PackageType") == "Image" else "layer",
+        reserved=concurrency.get("ReservedConcurrentExecutions"),
+    )
+
+
+def _code(code: Code) -> dict[str, str]:
+    if code.image:
+        return {"ImageUri": code.image}
+    return {"S3Bucket": code.bucket, "S3Key": code.key}
+
+
+def _configuration(configuration: Configuration, *, image: bool) -> dict[str, Any]:
+    shared = {
+        "Role": configuration.role,
+        "MemorySize": configuration.memory,
+        "Timeout": configuration.timeout,
+        "EphemeralStorage": {"Size": configuration.ephemeral_storage},
+        "Environment": {"Variables": dict(configuration.variables)},
+        "Description": configuration.description,
+    }
+    if configuration.log_group:
+        shared["LoggingConfig"] = {"LogGroup": configuration.log_group}
+    if image:
+        return shared
+    return {
+        **shared,
+        "Runtime": f"python{configuration.python}",
+        "Handler": configuration.handler,
+        "Layers": list(configuration.layers),
+    }

@@ -1,0 +1,92 @@
+"""Registry records to and from DynamoDB's attribute values. Pure."""
+
+from __future__ import annotations
+
+import dataclasses
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
+
+from fal_serverless.publish.state import Alias, Move, Revision, Route
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_SERIALIZER = TypeSerializer()
+_DESERIALIZER = TypeDeserializer()
+
+
+def to_item(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Plain values as a DynamoDB item; None is left out."""
+    return {
+        key: _SERIALIZER.serialize(_plain(value))
+        for key, value in values.items()
+        if value is not None
+    }
+
+
+def from_item(item: Mapping[str, Any]) -> dict[str, Any]:
+    """A DynamoDB item as plain values; whole numbers are ints."""
+    return {key: _python(_DESERIALIZER.deserialize(value)) for key, value in item.items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float):
+        return Decimal(str(value))
+    if isinstance(value, (tuple, list)):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return value
+
+
+def _python(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    if isinstance(value, list):
+        return [_python(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _python(item) for key, item in value.items()}
+    return value
+
+
+def revision_item(revision: Revision) -> dict[str, Any]:
+    """The item of a revision."""
+    values = dataclasses.asdict(revision)
+    key = {"pk": f"USER#{revision.owner}", "sk": f"REV#{revision.id}"}
+    return to_item({**key, **values})
+
+
+def revision_of(item: Mapping[str, Any]) -> Revision:
+    """The revision of an item."""
+    values = from_item(item)
+    fields = {field.name for field in dataclasses.fields(Revision)}
+    known = {key: value for key, value in values.items() if key in fields}
+    return Revision(**{**known, "layers": tuple(values.get("layers", ()))})
+
+
+def alias_item(alias: Alias) -> dict[str, Any]:
+    """The item of an alias."""
+    values = {
+        **dataclasses.asdict(alias),
+        "history": [dataclasses.asdict(move) for move in alias.history],
+        "split": list(alias.split) if alias.split else None,
+    }
+    return to_item({"pk": f"USER#{alias.owner}", "sk": f"ALIAS#{alias.name}", **values})
+
+
+def alias_of(item: Mapping[str, Any]) -> Alias:
+    """The alias of an item."""
+    values = from_item(item)
+    fields = {field.name for field in dataclasses.fields(Alias)}
+    known = {key: value for key, value in values.items() if key in fields}
+    split = values.get("split")
+    history = tuple(Move(**move) for move in values.get("history", ()))
+    return Alias(**{**known, "history": history, "split": (split[0], split[1]) if split else None})
+
+
+def route_item(route: Route) -> dict[str, Any]:
+    """The item of a route."""
+    key = {"pk": f"ROUTE#{route.owner}-{route.label}", "sk": "-"}
+    return to_item({**key, **dataclasses.asdict(route)})

@@ -1,0 +1,321 @@
+"""The stack's table, as the command uses it: satisfies ``publish.state.Registry``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from fal_serverless.aws import records
+from fal_serverless.aws.session import error_code, from_client_error, translated
+from fal_serverless.errors import AwsError, ConflictError, NotFoundError
+from fal_serverless.publish.state import LEASE_SECONDS, Alias, Revision, Route, newest_first
+from fal_serverless.users import user_id_candidates
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from fal_serverless.keys import KeyRecord
+
+
+@dataclass
+class RegistryTable:
+    """One DynamoDB table with the string keys ``pk`` and ``sk``."""
+
+    client: Any
+    table: str
+
+    # --- leases
+
+    def take_lease(self, name: str, holder: str, now: float) -> str | None:
+        """None when taken or renewed; otherwise who holds it."""
+        item = {
+            "pk": f"LEASE#{name}",
+            "sk": "-",
+            "holder": holder,
+            "lease_ends": now + LEASE_SECONDS,
+            # DynamoDB clears what a dead publisher left; it may take two days over it.
+            "ttl": int(now) + 86_400,
+        }
+        taken = self._put(
+            records.to_item(item),
+            "attribute_not_exists(pk) OR holder = :me OR lease_ends < :now",
+            {":me": {"S": holder}, ":now": {"N": str(now)}},
+        )
+        if taken:
+            return None
+        found = self._get(f"LEASE#{name}", "-")
+        return str(found["holder"]) if found else "somebody who just ended"
+
+    def drop_lease(self, name: str, holder: str) -> None:
+        """Release it if it is still the holder's."""
+        self._transact(
+            [
+                {
+                    "Delete": {
+                        "TableName": self.table,
+                        "Key": _key(f"LEASE#{name}", "-"),
+                        "ConditionExpression": "holder = :me",
+                        "ExpressionAttributeValues": {":me": {"S": holder}},
+                    }
+                }
+            ]
+        )
+
+    # --- revisions
+
+    def revision(self, owner: str, revision: str) -> Revision | None:
+        """One revision, or None."""
+        item = self._item(f"USER#{owner}", f"REV#{revision}")
+        return records.revision_of(item) if item else None
+
+    def revisions(self, owner: str) -> tuple[Revision, ...]:
+        """All of a user's, newest first."""
+        items = self._query(f"USER#{owner}", "REV#")
+        return newest_first(records.revision_of(item) for item in items)
+
+    def add_revision(self, revision: Revision, route: Route) -> None:
+        """Record a revision and its route at once.
+
+        Raises:
+            ConflictError: the revision is there already.
+        """
+        new = {"ConditionExpression": "attribute_not_exists(pk)"}
+        put = {"TableName": self.table, **new}
+        done = self._transact(
+            [
+                {"Put": {**put, "Item": records.revision_item(revision)}},
+                {"Put": {**put, "Item": records.route_item(route)}},
+            ]
+        )
+        if not done:
+            raise ConflictError(
+                f"Revision '{revision.id}' is recorded already.",
+                reason="a revision never changes",
+                hint="run the command again",
+            )
+
+    def delete_revision(self, owner: str, revision: str) -> None:
+        """Remove a revision and its route; nothing happens when they are gone."""
+        self._transact(
+            [
+                self._delete(f"ROUTE#{owner}-{revision}", "-"),
+                self._delete(f"USER#{owner}", f"REV#{revision}"),
+            ]
+        )
+
+    # --- aliases
+
+    def alias(self, owner: str, name: str) -> Alias | None:
+        """One alias, or None."""
+        item = self._item(f"USER#{owner}", f"ALIAS#{name}")
+        return records.alias_of(item) if item else None
+
+    def aliases(self, owner: str) -> tuple[Alias, ...]:
+        """All of a user's, by name."""
+        return tuple(map(records.alias_of, self._query(f"USER#{owner}", "ALIAS#")))
+
+    def put_alias(self, alias: Alias, route: Route, *, expected: str | None) -> bool:
+        """Write an alias and its route at once if its token is still ``expected`` (None: new)."""
+        return self._transact(
+            [
+                {"Put": {**self._if_token(expected), "Item": records.alias_item(alias)}},
+                {"Put": {"TableName": self.table, "Item": records.route_item(route)}},
+            ]
+        )
+
+    def update_alias(self, alias: Alias, *, expected: str) -> bool:
+        """Write the alias's record alone if its token is still ``expected``."""
+        return self._transact(
+            [{"Put": {**self._if_token(expected), "Item": records.alias_item(alias)}}]
+        )
+
+    def delete_alias(self, owner: str, name: str, *, expected: str) -> bool:
+        """Remove an alias and its route at once if its token is still ``expected``."""
+        key = _key(f"USER#{owner}", f"ALIAS#{name}")
+        return self._transact(
+            [
+                {"Delete": {**self._if_token(expected), "Key": key}},
+                self._delete(f"ROUTE#{owner}-{name}", "-"),
+            ]
+        )
+
+    # --- users
+
+    def user_id(self, principal: str, *, create: bool = True) -> str | None:
+        """The user id of a principal; allocated on first use unless ``create`` is False.
+
+        Raises:
+            AwsError: no free id was found, which takes millions of users.
+        """
+        found = self._get(f"IDENTITY#{principal}", "-")
+        if found:
+            return str(found["user_id"])
+        if not create:
+            return None
+        for candidate in user_id_candidates(principal):
+            new = {"TableName": self.table, "ConditionExpression": "attribute_not_exists(pk)"}
+            identity = {"pk": f"IDENTITY#{principal}", "sk": "-", "user_id": candidate}
+            user = {"pk": f"USER#{candidate}", "sk": "-", "principal": principal}
+            if self._transact(
+                [
+                    {"Put": {**new, "Item": records.to_item(identity)}},
+                    {"Put": {**new, "Item": records.to_item(user)}},
+                ]
+            ):
+                return candidate
+            found = self._get(f"IDENTITY#{principal}", "-")
+            if found:  # the same caller, from another process, was first
+                return str(found["user_id"])
+        raise AwsError(
+            "No user id is free.",
+            reason="every id tried for this principal is taken",
+            hint="deploy a second stack, and choose it with --stack",
+        )
+
+    def forget_user(self, principal: str) -> bool:
+        """Remove what links a principal to its user id; whether there was a link."""
+        if self._get(f"IDENTITY#{principal}", "-") is None:
+            return False
+        self._transact([self._delete(f"IDENTITY#{principal}", "-")])
+        return True
+
+    # --- keys
+
+    def add_key(self, key: KeyRecord, created_at: str) -> None:
+        """Record a key for the gateway, and for the list of its owner."""
+        guard = {
+            "pk": f"KEY#{key.id}",
+            "sk": "-",
+            "secret_sha256": key.secret_sha256,
+            "owner": key.owner,
+            "scope": key.scope,
+            "alias": key.alias,
+            "expires_at": key.expires_at,
+            "revoked": key.revoked,
+        }
+        shown = {
+            "pk": f"USER#{key.owner}",
+            "sk": f"KEY#{key.id}",
+            "key_id": key.id,
+            "scope": key.scope,
+            "alias": key.alias,
+            "expires_at": key.expires_at,
+            "created_at": created_at,
+        }
+        put = {"TableName": self.table, "ConditionExpression": "attribute_not_exists(pk)"}
+        items = (records.to_item(guard), records.to_item(shown))
+        if not self._transact([{"Put": {**put, "Item": item}} for item in items]):
+            raise ConflictError(
+                f"Key '{key.id}' exists already.",
+                reason="the id was taken",
+                hint="run the command again",
+            )
+
+    def keys(self, owner: str) -> tuple[Mapping[str, Any], ...]:
+        """A user's keys without their secrets: key_id, scope, alias, created_at, expires_at."""
+        return tuple(map(records.from_item, self._query(f"USER#{owner}", "KEY#")))
+
+    def revoke_key(self, owner: str, key_id: str) -> None:
+        """Make a key useless at once; caches forget it within 5 seconds.
+
+        Raises:
+            NotFoundError: the user has no such key.
+        """
+        mine = {":owner": {"S": owner}, ":yes": {"BOOL": True}}
+        done = self._transact(
+            [
+                {
+                    "Update": {
+                        "TableName": self.table,
+                        "Key": _key(f"KEY#{key_id}", "-"),
+                        "UpdateExpression": "SET revoked = :yes",
+                        "ConditionExpression": "#owner = :owner",
+                        "ExpressionAttributeNames": {"#owner": "owner"},
+                        "ExpressionAttributeValues": mine,
+                    }
+                },
+                self._delete(f"USER#{owner}", f"KEY#{key_id}"),
+            ]
+        )
+        if not done:
+            raise NotFoundError(
+                f"There is no key '{key_id}'.",
+                reason=f"user {owner} has none of that id",
+                hint="list them with: fal-serverless key list",
+            )
+
+    # --- DynamoDB
+
+    def _get(self, pk: str, sk: str) -> dict[str, Any] | None:
+        item = self._item(pk, sk)
+        return records.from_item(item) if item else None
+
+    def _item(self, pk: str, sk: str) -> dict[str, Any] | None:
+        with translated("Reading the registry"):
+            found = self.client.get_item(
+                TableName=self.table, Key=_key(pk, sk), ConsistentRead=True
+            )
+        item: dict[str, Any] | None = found.get("Item")
+        return item
+
+    def _query(self, pk: str, prefix: str) -> list[dict[str, Any]]:
+        with translated("Reading the registry"):
+            pages = self.client.get_paginator("query").paginate(
+                TableName=self.table,
+                ConsistentRead=True,
+                KeyConditionExpression="pk = :pk AND begins_with(sk, :sk)",
+                ExpressionAttributeValues={":pk": {"S": pk}, ":sk": {"S": prefix}},
+            )
+            return [item for page in pages for item in page["Items"]]
+
+    def _put(self, item: Mapping[str, Any], condition: str, values: Mapping[str, Any]) -> bool:
+        try:
+            self.client.put_item(
+                TableName=self.table,
+                Item=item,
+                ConditionExpression=condition,
+                ExpressionAttributeValues=values,
+            )
+        except ClientError as error:
+            if error_code(error) == "ConditionalCheckFailedException":
+                return False
+            raise from_client_error("Writing the registry", error) from error
+        return True
+
+    def _transact(self, operations: list[dict[str, Any]]) -> bool:
+        """Whether all were done; False when a condition did not hold or somebody interfered."""
+        with translated("Writing the registry"):
+            try:
+                self.client.transact_write_items(TransactItems=operations)
+            except ClientError as error:
+                reasons = {
+                    str(reason.get("Code", "None"))
+                    for reason in error.response.get("CancellationReasons", [])
+                } - {"None"}
+                lost = {"ConditionalCheckFailed", "TransactionConflict"}
+                if error_code(error) == "TransactionCanceledException" and reasons <= lost:
+                    return False
+                raise
+        return True
+
+    def _delete(self, pk: str, sk: str) -> dict[str, Any]:
+        return {"Delete": {"TableName": self.table, "Key": _key(pk, sk)}}
+
+    def _if_token(self, expected: str | None) -> dict[str, Any]:
+        if expected is None:
+            return {
+                "TableName": self.table,
+                "ConditionExpression": "attribute_not_exists(pk)",
+            }
+        return {
+            "TableName": self.table,
+            "ConditionExpression": "#token = :token",
+            "ExpressionAttributeNames": {"#token": "token"},
+            "ExpressionAttributeValues": {":token": {"S": expected}},
+        }
+
+
+def _key(pk: str, sk: str) -> dict[str, dict[str, str]]:
+    return {"pk": {"S": pk}, "sk": {"S": sk}}

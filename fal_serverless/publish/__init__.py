@@ -1,0 +1,225 @@
+"""From a package to a live revision.
+
+A publish first looks: which artifacts, layers and Lambda function exist already, and what the
+alias points at (``look``). From that and the package it decides (``plan.make_plan``, pure), and
+``--dry-run`` ends there. Then it acts (``apply.apply``):
+
+1. what is named by its content goes up: the bundle, and layers that no function has used yet;
+2. the Lambda function's lease is taken, then the alias's, so that publishers never interleave;
+   what a dead one left behind is cleared;
+3. code and configuration are changed, each waited for. ``FAL_REVISION`` differs every time,
+   because Lambda makes no version of a function that has not changed;
+4. a version is published under the expected code digest, and waited for;
+5. the revision and its own route are recorded together;
+6. the Lambda alias is made or moved, then the alias's record and route switch together; the
+   alias that another Lambda function had under this name goes last;
+7. the leases end.
+
+It may stop anywhere: every URL that worked still leads to a published version, and running the
+command again finishes the work.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from fal_serverless.errors import NotFoundError, SpecError
+from fal_serverless.names import lambda_function_name
+from fal_serverless.publish.apply import Outcome, Publisher, apply, revision_time
+from fal_serverless.publish.plan import (
+    Existing,
+    File,
+    Step,
+    Wanted,
+    bundle_key,
+    layer_key,
+    layer_name,
+    make_plan,
+)
+from fal_serverless.publish.state import Configuration, Revision
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from fal_serverless.package import Package
+    from fal_serverless.spec import Auth, FunctionSpec
+
+HANDLER = "fal_serverless.runtime.handler.handler"
+ENVIRONMENT_MAX_BYTES = 4096  # Lambda quotas: all environment variables of a function together
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """Where a publish goes.
+
+    Attributes:
+        owner: user id.
+        stack: name of the CloudFormation stack.
+        role: ARN of the role that user functions run under.
+    """
+
+    owner: str
+    stack: str
+    role: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """A publish that is decided, and not begun."""
+
+    wanted: Wanted
+    existing: Existing
+    plan: tuple[Step, ...]
+
+
+def want(
+    package: Package, target: Target, *, revision: str, alias: str = "", auth: Auth | None = None
+) -> Wanted:
+    """What publishing ``package`` under ``alias`` asks for.
+
+    Raises:
+        SpecError: the function's environment variables are more than Lambda takes.
+    """
+    spec = package.spec
+    check_environment(spec, variables(spec, target, revision))
+    return Wanted(
+        spec=spec,
+        function=lambda_function_name(target.owner, spec.name, package.kind),
+        package=package.kind,
+        bundle=File(
+            digest=package.bundle.sha256, path=package.bundle.path, size=package.bundle.size
+        ),
+        layers=tuple(
+            File(digest=layer.digest, path=layer.path, size=layer.size) for layer in package.layers
+        ),
+        revision=revision,
+        alias=alias,
+        auth=auth,
+    )
+
+
+def look(wanted: Wanted, publisher: Publisher, owner: str) -> Existing:
+    """What exists now of what ``wanted`` needs; reads only."""
+    layers = {}
+    keys = set()
+    for layer in wanted.layers:
+        name = layer_name(layer.digest)
+        arn = publisher.functions.layer(name)
+        if arn is not None:
+            layers[name] = arn
+        elif publisher.artifacts.has(layer_key(layer.digest)):
+            keys.add(layer_key(layer.digest))
+    if wanted.bundle is not None and publisher.artifacts.has(bundle_key(wanted.bundle.digest)):
+        keys.add(bundle_key(wanted.bundle.digest))
+    reserving = wanted.spec.max_concurrency is not None
+    return Existing(
+        keys=frozenset(keys),
+        layers=layers,
+        function=publisher.functions.get(wanted.function),
+        alias=publisher.registry.alias(owner, wanted.alias) if wanted.alias else None,
+        unreserved=publisher.functions.unreserved() if reserving else None,
+    )
+
+
+def prepare(wanted: Wanted, publisher: Publisher, owner: str) -> Prepared:
+    """Look and decide; nothing is changed.
+
+    Raises:
+        SpecError: a concurrency option cannot be had in this account.
+        ConflictError: the alias is split, which excludes provisioned concurrency.
+    """
+    existing = look(wanted, publisher, owner)
+    return Prepared(wanted=wanted, existing=existing, plan=make_plan(wanted, existing))
+
+
+def publish(
+    prepared: Prepared, package: Package, publisher: Publisher, target: Target, *, message: str = ""
+) -> Outcome:
+    """Do what was decided.
+
+    Raises:
+        ConflictError: somebody else kept or changed the function.
+        AwsError: AWS refused a step; every URL that worked still does.
+    """
+    wanted = prepared.wanted
+    spec = wanted.spec
+
+    def configure(layers: tuple[str, ...]) -> Configuration:
+        return Configuration(
+            role=target.role,
+            handler=HANDLER,
+            python=spec.environment.python,
+            architecture=spec.environment.architecture,
+            memory=spec.memory,
+            timeout=spec.timeout,
+            ephemeral_storage=spec.ephemeral_storage,
+            layers=layers,
+            variables=variables(spec, target, wanted.revision),
+            description=f"fal-serverless {spec.name} {wanted.revision}",
+        )
+
+    def record(version: str, layers: tuple[str, ...], auth: Auth) -> Revision:
+        return Revision(
+            id=wanted.revision,
+            owner=target.owner,
+            name=spec.name,
+            function=wanted.function,
+            version=version,
+            auth=auth,
+            mode=spec.mode,
+            timeout=spec.timeout,
+            memory=spec.memory,
+            python=spec.environment.python,
+            architecture=spec.environment.architecture,
+            package=wanted.package,
+            lock=package.lock.digest if package.lock else "",
+            bundle=package.bundle.sha256,
+            layers=layers,
+            size=package.unzipped,
+            message=message,
+            created_at=revision_time(publisher.clock),
+        )
+
+    return apply(
+        prepared.plan,
+        wanted,
+        publisher,
+        owner=target.owner,
+        layers=dict(prepared.existing.layers),
+        configure=configure,
+        record=record,
+    )
+
+
+def variables(spec: FunctionSpec, target: Target, revision: str) -> Mapping[str, str]:
+    """Environment variables of a revision's Lambda function."""
+    ours = {"FAL_REVISION": revision, "FAL_USER": target.owner, "FAL_STACK": target.stack}
+    return {**dict(spec.environment_variables), **ours}
+
+
+def check_environment(spec: FunctionSpec, values: Mapping[str, str]) -> None:
+    """Raises SpecError when the variables are more than Lambda takes."""
+    size = sum(len(key.encode()) + len(value.encode()) for key, value in values.items())
+    if size > ENVIRONMENT_MAX_BYTES:
+        raise SpecError(
+            f"The environment of '{spec.name}' is too large.",
+            reason=f"it has {size:,} bytes, and Lambda takes {ENVIRONMENT_MAX_BYTES:,}",
+            hint="put what is large into files=[…], and what is secret into a secret",
+        )
+
+
+def find_revision(publisher: Publisher, owner: str, revision: str) -> Revision:
+    """The revision.
+
+    Raises:
+        NotFoundError: the user has none of that id.
+    """
+    found = publisher.registry.revision(owner, revision)
+    if found is None:
+        raise NotFoundError(
+            f"There is no revision '{revision}'.",
+            reason=f"user {owner} has none of that id",
+            hint="list them with: fal-serverless function list",
+        )
+    return found

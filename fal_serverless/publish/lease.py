@@ -1,0 +1,112 @@
+"""A lease in the registry: held by one publisher at a time, renewed while it works."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from fal_serverless.errors import ConflictError, FalServerlessError
+from fal_serverless.publish.state import LEASE_SECONDS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from fal_serverless.publish.state import Registry
+
+PATIENCE_SECONDS = 300
+"""How long a publisher waits for others that publish the same function."""
+
+
+class Clock(Protocol):
+    """Time, passed in so that tests need not wait."""
+
+    def now(self) -> float:
+        """Seconds since the epoch."""
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+
+
+@dataclass
+class Held:
+    """A lease that is held; ``check`` before each step that others must not interleave with."""
+
+    name: str
+    lost: str = ""
+
+    def check(self) -> None:
+        """Raises ConflictError when the lease could not be renewed in time."""
+        if self.lost:
+            raise ConflictError(
+                f"The lease on '{self.name}' was lost.",
+                reason=self.lost,
+                hint="nothing that worked has changed: run the command again",
+            )
+
+
+@contextmanager
+def lease(
+    registry: Registry,
+    name: str,
+    clock: Clock,
+    *,
+    waiting: Callable[[str], None] | None = None,
+) -> Iterator[Held]:
+    """Hold the lease called ``name``; waits for another holder, and renews it in the background.
+
+    Raises:
+        ConflictError: somebody else held it for all of ``PATIENCE_SECONDS``.
+    """
+    holder = uuid.uuid4().hex
+    _acquire(registry, name, holder, clock, waiting)
+    held = Held(name)
+    stop = threading.Event()
+    beat = threading.Thread(
+        target=_renew, args=(registry, held, holder, clock, stop), name=f"lease {name}", daemon=True
+    )
+    beat.start()
+    try:
+        yield held
+    finally:
+        stop.set()
+        beat.join()
+        registry.drop_lease(name, holder)
+
+
+def _acquire(
+    registry: Registry,
+    name: str,
+    holder: str,
+    clock: Clock,
+    waiting: Callable[[str], None] | None,
+) -> None:
+    start = clock.now()
+    told = False
+    while (other := registry.take_lease(name, holder, clock.now())) is not None:
+        if clock.now() - start > PATIENCE_SECONDS:
+            raise ConflictError(
+                f"'{name}' is being published by somebody else.",
+                reason=f"their lease ({other[:8]}) did not end within {PATIENCE_SECONDS} s",
+                hint="run the command again when they are done",
+            )
+        if waiting is not None and not told:
+            waiting(name)
+            told = True
+        clock.sleep(0.25)
+
+
+def _renew(
+    registry: Registry, held: Held, holder: str, clock: Clock, stop: threading.Event
+) -> None:
+    while not stop.wait(LEASE_SECONDS / 4):
+        try:
+            other = registry.take_lease(held.name, holder, clock.now())
+        except FalServerlessError as error:
+            held.lost = f"it could not be renewed: {error.reason}"
+            return
+        if other is not None:
+            held.lost = "another publisher took it after it expired"
+            return

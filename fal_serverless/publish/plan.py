@@ -1,0 +1,317 @@
+"""From a package and what exists now to the steps that publish it. Pure.
+
+``--dry-run`` prints these steps, ``apply`` runs them. Every step can be run again: it looks at
+what is there first, or names things by their content.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from fal_serverless.errors import ConflictError, SpecError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from fal_serverless.publish.state import Alias, LiveFunction
+    from fal_serverless.spec import Auth, FunctionSpec, PackageKind
+
+# An account must keep this much concurrency unreserved (Lambda, "Configuring reserved
+# concurrency for a function").
+UNRESERVED_MIN = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class Upload:
+    """Put a content-addressed file into the artifact bucket, unless it is there."""
+
+    key: str
+    path: Path
+    size: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishLayer:
+    """Make a Lambda layer of an uploaded file, unless there is one of that content."""
+
+    name: str
+    key: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PutFunction:
+    """Give the Lambda function this revision's code and configuration; ``create`` if it is new."""
+
+    function: str
+    create: bool
+    code_key: str
+    layers: tuple[str, ...]
+    image: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reserve:
+    """Set the reserved concurrency of the Lambda function, or with None remove it."""
+
+    function: str
+    count: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishVersion:
+    """Freeze what the Lambda function is now as a version, and check that it is ours."""
+
+    function: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordRevision:
+    """Write the revision and its route into the registry."""
+
+    function: str
+    revision: str
+    auth: Auth
+
+
+@dataclass(frozen=True, kw_only=True)
+class MoveAlias:
+    """Point an alias at the new revision."""
+
+    alias: str
+    function: str
+    auth: Auth
+
+
+@dataclass(frozen=True, kw_only=True)
+class Provision:
+    """Keep a number of environments ready for the alias."""
+
+    function: str
+    alias: str
+    count: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetireAlias:
+    """Delete the alias's Lambda alias on the function that it pointed at before."""
+
+    alias: str
+    function: str
+
+
+Step = (
+    Upload
+    | PublishLayer
+    | PutFunction
+    | Reserve
+    | PublishVersion
+    | RecordRevision
+    | MoveAlias
+    | Provision
+    | RetireAlias
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class File:
+    """A content-addressed file on this machine.
+
+    Attributes:
+        digest: hex, names the content.
+        size: bytes of the file.
+    """
+
+    digest: str
+    path: Path
+    size: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What is to be published.
+
+    Attributes:
+        function: name of the Lambda function.
+        layers: in Lambda's order.
+        alias: or empty.
+        auth: given by the user, or None.
+        image: URI with a digest, for image packages.
+    """
+
+    spec: FunctionSpec
+    function: str
+    package: PackageKind
+    bundle: File | None
+    layers: tuple[File, ...]
+    revision: str
+    alias: str = ""
+    auth: Auth | None = None
+    image: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Existing:
+    """What is there now.
+
+    Attributes:
+        keys: of the artifact bucket, those among the wanted ones that are there.
+        layers: names of wanted layers that are published, and their ARNs.
+        function: the Lambda function, or None.
+        alias: the alias's record, or None.
+        unreserved: concurrency of the account that no function has reserved; read only when
+            the plan needs it.
+    """
+
+    keys: frozenset[str]
+    layers: Mapping[str, str]
+    function: LiveFunction | None
+    alias: Alias | None
+    unreserved: int | None = None
+
+
+def bundle_key(digest: str) -> str:
+    """Where a bundle lies in the artifact bucket."""
+    return f"bundles/{digest}.zip"
+
+
+def layer_key(digest: str) -> str:
+    """Where a layer lies in the artifact bucket."""
+    return f"layers/{digest}.zip"
+
+
+def layer_name(digest: str) -> str:
+    """The Lambda layer of a content; the digest's first half is plenty for one account."""
+    return f"fal-{digest[:32]}"
+
+
+def make_plan(wanted: Wanted, existing: Existing) -> tuple[Step, ...]:
+    """The steps, in the order that leaves every live URL working wherever they stop.
+
+    Raises:
+        SpecError: a concurrency option cannot be had in this account.
+        ConflictError: the alias splits its requests, which excludes provisioned concurrency.
+    """
+    _check_concurrency(wanted, existing)
+    steps: list[Step] = []
+    if wanted.bundle is not None:
+        steps += _artifacts(wanted, wanted.bundle, existing)
+    steps.append(
+        PutFunction(
+            function=wanted.function,
+            create=existing.function is None,
+            code_key=bundle_key(wanted.bundle.digest) if wanted.bundle else "",
+            layers=tuple(layer_name(layer.digest) for layer in wanted.layers),
+            image=wanted.image,
+        )
+    )
+    reserved = existing.function.reserved if existing.function else None
+    if wanted.spec.max_concurrency != reserved:
+        steps.append(Reserve(function=wanted.function, count=wanted.spec.max_concurrency))
+    auth = effective_auth(wanted.auth, existing.alias)
+    steps.append(PublishVersion(function=wanted.function))
+    steps.append(RecordRevision(function=wanted.function, revision=wanted.revision, auth=auth))
+    if wanted.alias:
+        steps += _alias_steps(wanted, existing.alias, auth)
+    return tuple(steps)
+
+
+def effective_auth(given: Auth | None, alias: Alias | None) -> Auth:
+    """What guards the new revision: what was asked for, else as the alias has it, else private."""
+    if given is not None:
+        return given
+    return alias.auth if alias is not None else "private"
+
+
+def _artifacts(wanted: Wanted, bundle: File, existing: Existing) -> list[Step]:
+    steps: list[Step] = []
+    for layer in wanted.layers:
+        if layer_name(layer.digest) in existing.layers:
+            continue
+        key = layer_key(layer.digest)
+        if key not in existing.keys:
+            steps.append(Upload(key=key, path=layer.path, size=layer.size))
+        steps.append(PublishLayer(name=layer_name(layer.digest), key=key))
+    key = bundle_key(bundle.digest)
+    if key not in existing.keys:
+        steps.append(Upload(key=key, path=bundle.path, size=bundle.size))
+    return steps
+
+
+def _alias_steps(wanted: Wanted, alias: Alias | None, auth: Auth) -> list[Step]:
+    steps: list[Step] = [MoveAlias(alias=wanted.alias, function=wanted.function, auth=auth)]
+    before = alias.min_concurrency if alias else 0
+    moved = alias is not None and alias.function != wanted.function
+    if wanted.spec.min_concurrency or (before and not moved):
+        steps.append(
+            Provision(
+                function=wanted.function, alias=wanted.alias, count=wanted.spec.min_concurrency
+            )
+        )
+    if alias is not None and moved:
+        steps.append(RetireAlias(alias=wanted.alias, function=alias.function))
+    elif alias is not None and alias.retiring:
+        steps.append(RetireAlias(alias=wanted.alias, function=alias.retiring))
+    return steps
+
+
+def _check_concurrency(wanted: Wanted, existing: Existing) -> None:
+    spec = wanted.spec
+    if spec.min_concurrency and not wanted.alias:
+        raise SpecError(
+            "min_concurrency needs an alias.",
+            reason="provisioned environments belong to an alias, and move with it",
+            hint="add --alias, or leave min_concurrency out",
+        )
+    if spec.max_concurrency is not None and spec.min_concurrency > spec.max_concurrency:
+        raise SpecError(
+            f"min_concurrency={spec.min_concurrency} is above max_concurrency.",
+            reason=f"the function may use {spec.max_concurrency} environments at most",
+            hint="lower min_concurrency or raise max_concurrency",
+        )
+    if spec.min_concurrency and existing.alias is not None and existing.alias.split is not None:
+        raise ConflictError(
+            f"Alias '{wanted.alias}' splits its requests.",
+            reason="Lambda does not combine a split with provisioned concurrency",
+            hint=f"run: fal-serverless alias split {wanted.alias} --stop",
+        )
+    if spec.max_concurrency is None or existing.unreserved is None:
+        return
+    held = (existing.function.reserved or 0) if existing.function else 0
+    free = existing.unreserved + held - UNRESERVED_MIN
+    if spec.max_concurrency > free:
+        raise SpecError(
+            f"max_concurrency={spec.max_concurrency} cannot be reserved.",
+            reason=f"the account has {existing.unreserved + held} left in this Region, "
+            f"and {UNRESERVED_MIN} must stay unreserved",
+            hint="lower or drop max_concurrency, or ask AWS for a higher concurrency quota",
+        )
+
+
+def describe(step: Step) -> str:
+    """One line for a person, as ``--dry-run`` prints it."""
+    match step:
+        case Upload():
+            return f"upload {step.key} ({step.size / 1e6:.1f} MB)"
+        case PublishLayer():
+            return f"publish layer {step.name}"
+        case PutFunction():
+            verb = "create" if step.create else "update"
+            return f"{verb} Lambda function {step.function}"
+        case Reserve(count=None):
+            return f"remove the reserved concurrency of {step.function}"
+        case Reserve():
+            return f"reserve {step.count} concurrent environments for {step.function}"
+        case PublishVersion():
+            return f"publish a version of {step.function}"
+        case RecordRevision():
+            return f"record revision {step.revision} ({step.auth})"
+        case MoveAlias():
+            return f"point alias {step.alias} at it ({step.auth})"
+        case Provision(count=0):
+            return f"remove the provisioned concurrency of {step.alias}"
+        case Provision():
+            return f"keep {step.count} environments ready for {step.alias}"
+        case RetireAlias():
+            return f"delete the alias {step.alias} of {step.function}"

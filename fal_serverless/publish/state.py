@@ -1,0 +1,291 @@
+"""What publishing knows and asks for: records of the registry, live Lambda functions, protocols.
+
+Values are frozen; the protocols are satisfied by ``fal_serverless.aws`` and by the doubles of the
+tests.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from pathlib import Path
+
+    from fal_serverless.spec import Architecture, Auth, Mode, PackageKind
+
+LEASE_SECONDS = 20
+"""How long a lease outlives its holder; holders renew it every quarter of that."""
+HISTORY_MAX = 20
+"""Moves that an alias remembers, newest first."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Revision:
+    """One immutable publication of a function.
+
+    Attributes:
+        id: lower-case UUID, also the label of its own URL.
+        owner: user id.
+        name: of the decorated function.
+        function: name of the Lambda function.
+        version: Lambda version number.
+        auth: of the revision's own URL.
+        timeout: seconds.
+        memory: MB.
+        lock: digest of the resolved requirements, empty without any.
+        bundle: SHA-256 of the function's bundle, hex.
+        size: bytes, unzipped, bundle and layers together.
+        created_at: ISO 8601, UTC.
+    """
+
+    id: str
+    owner: str
+    name: str
+    function: str
+    version: str
+    auth: Auth
+    mode: Mode
+    timeout: int
+    memory: int
+    python: str
+    architecture: Architecture
+    package: PackageKind
+    lock: str
+    bundle: str
+    layers: tuple[str, ...]
+    size: int
+    message: str
+    created_at: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Move:
+    """One entry of an alias's history."""
+
+    revision: str
+    at: str
+    by: str = "serve"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Alias:
+    """A name that points at a revision, as the registry has it.
+
+    Attributes:
+        token: changes with each write; a write is conditional on the token that was read.
+        history: former revisions, newest first.
+        split: (revision, percent) of a second revision that gets part of the requests, or None.
+        retiring: Lambda function whose alias of this name is still to be deleted, or empty.
+        min_concurrency: provisioned environments.
+    """
+
+    name: str
+    owner: str
+    revision: str
+    function: str
+    auth: Auth
+    moved_at: str
+    token: str = ""
+    history: tuple[Move, ...] = ()
+    split: tuple[str, int] | None = None
+    retiring: str = ""
+    min_concurrency: int = 0
+
+    def replace(self, **changes: Any) -> Alias:
+        """A copy with other values."""
+        return dataclasses.replace(self, **changes)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Route:
+    """What the gateway needs to answer for one label.
+
+    Attributes:
+        label: an alias or a revision id.
+        qualifier: Lambda alias or version.
+        timeout: seconds.
+    """
+
+    owner: str
+    label: str
+    function: str
+    qualifier: str
+    auth: Auth
+    mode: Mode
+    timeout: int
+    revision: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Configuration:
+    """The configuration of a Lambda function.
+
+    Attributes:
+        memory: MB.
+        timeout: seconds.
+        ephemeral_storage: MB.
+        layers: ARNs in order, for zip packages.
+        variables: environment variables.
+    """
+
+    role: str
+    handler: str
+    python: str
+    architecture: Architecture
+    memory: int
+    timeout: int
+    ephemeral_storage: int
+    layers: tuple[str, ...]
+    variables: Mapping[str, str]
+    description: str = ""
+    log_group: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LiveFunction:
+    """A Lambda function as it is now.
+
+    Attributes:
+        code_sha256: base64, as Lambda gives it.
+        token: Lambda's RevisionId; calls can be conditional on it.
+        reserved: reserved concurrency, or None.
+    """
+
+    name: str
+    code_sha256: str
+    token: str
+    package: PackageKind = "layer"
+    reserved: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Code:
+    """Where Lambda finds a function's code: an object in the artifact bucket, or an image."""
+
+    bucket: str = ""
+    key: str = ""
+    image: str = ""
+
+
+class Artifacts(Protocol):
+    """The stack's artifact bucket."""
+
+    bucket: str
+
+    def has(self, key: str) -> bool:
+        """Whether the object is there."""
+
+    def upload(self, key: str, path: Path, progress: Callable[[int], None] | None = None) -> None:
+        """Put a file there; ``progress`` is told the bytes sent since it was last called."""
+
+
+class Functions(Protocol):
+    """Lambda functions, versions, aliases and layers."""
+
+    def layer(self, name: str) -> str | None:
+        """ARN of the newest version of a layer, or None."""
+
+    def publish_layer(
+        self, name: str, *, bucket: str, key: str, python: str, architecture: Architecture
+    ) -> str:
+        """Publish a layer's version; its ARN."""
+
+    def get(self, function: str) -> LiveFunction | None:
+        """The function, or None."""
+
+    def create(
+        self, function: str, code: Code, configuration: Configuration, tags: Mapping[str, str]
+    ) -> LiveFunction:
+        """Create it and wait until it is active.
+
+        Raises:
+            ConflictError: it is there already.
+        """
+
+    def update(self, function: str, code: Code, configuration: Configuration) -> LiveFunction:
+        """Change code and configuration, each waited for."""
+
+    def publish_version(self, function: str, *, code_sha256: str, token: str) -> str:
+        """Publish what is there as a version, waited for; its number.
+
+        Raises:
+            ConflictError: the code or configuration is not the expected one any more.
+        """
+
+    def versions(self, function: str) -> tuple[str, ...]:
+        """Numbers of the published versions."""
+
+    def delete_version(self, function: str, version: str) -> None:
+        """Delete a version; nothing happens when it is gone."""
+
+    def delete(self, function: str) -> None:
+        """Delete the function with all its versions; nothing happens when it is gone."""
+
+    def aliases(self, function: str) -> Mapping[str, str]:
+        """Alias names and the versions they point at."""
+
+    def put_alias(
+        self, function: str, name: str, version: str, split: tuple[str, int] | None = None
+    ) -> None:
+        """Create or move an alias; ``split`` is (version, percent) of a second version."""
+
+    def delete_alias(self, function: str, name: str) -> None:
+        """Delete an alias; nothing happens when it is gone."""
+
+    def set_reserved(self, function: str, count: int | None) -> None:
+        """Set or remove the reserved concurrency of the whole function."""
+
+    def set_provisioned(self, function: str, qualifier: str, count: int) -> None:
+        """Set (or with 0 remove) the provisioned concurrency of an alias or version."""
+
+    def unreserved(self) -> int:
+        """How much of the account's concurrency no function has reserved."""
+
+
+class Registry(Protocol):
+    """The stack's table, as publishing uses it."""
+
+    def take_lease(self, name: str, holder: str, now: float) -> str | None:
+        """None when taken or renewed; otherwise who holds it."""
+
+    def drop_lease(self, name: str, holder: str) -> None:
+        """Release it if it is still the holder's."""
+
+    def revision(self, owner: str, revision: str) -> Revision | None:
+        """One revision, or None."""
+
+    def revisions(self, owner: str) -> tuple[Revision, ...]:
+        """All of a user's, newest first."""
+
+    def add_revision(self, revision: Revision, route: Route) -> None:
+        """Record a revision and its route at once.
+
+        Raises:
+            ConflictError: the revision is there already.
+        """
+
+    def delete_revision(self, owner: str, revision: str) -> None:
+        """Remove a revision and its route."""
+
+    def alias(self, owner: str, name: str) -> Alias | None:
+        """One alias, or None."""
+
+    def aliases(self, owner: str) -> tuple[Alias, ...]:
+        """All of a user's, by name."""
+
+    def put_alias(self, alias: Alias, route: Route, *, expected: str | None) -> bool:
+        """Write an alias and its route at once if its token is still ``expected`` (None: new)."""
+
+    def update_alias(self, alias: Alias, *, expected: str) -> bool:
+        """Write the alias's record alone if its token is still ``expected``."""
+
+    def delete_alias(self, owner: str, name: str, *, expected: str) -> bool:
+        """Remove an alias and its route at once if its token is still ``expected``."""
+
+
+def newest_first(revisions: Iterable[Revision]) -> tuple[Revision, ...]:
+    """Revisions by creation time, the newest first."""
+    return tuple(sorted(revisions, key=lambda item: item.created_at, reverse=True))
