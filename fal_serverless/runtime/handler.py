@@ -1,0 +1,87 @@
+"""The Lambda handler: loads the bundle during init, then answers events."""
+
+from __future__ import annotations
+
+import os
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from fal_serverless.runtime.events import event_of, request_of
+from fal_serverless.runtime.loader import BundleError, Loaded, load
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from fal_serverless.runtime.events import Answer, Request
+
+
+class Mode(Protocol):
+    """One way in which a function answers HTTP requests."""
+
+    def answer(self, request: Request, remaining: float) -> Answer:
+        """The answer; ``remaining`` is the time left in seconds."""
+
+
+class Runtime:
+    """One environment: a loaded bundle and its mode, or why it could not be loaded."""
+
+    def __init__(self, root: Path) -> None:
+        self.failure = ""
+        self.loaded: Loaded | None = None
+        self.mode: Mode | None = None
+        try:
+            self.loaded = load(root)
+            self.mode = _mode(self.loaded)
+        except BundleError as error:
+            self.failure = str(error)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - the user's code runs in there
+            # Failing init would make Lambda start over and over; each request is told instead.
+            traceback.print_exc()
+            self.failure = f"loading the function failed: {type(error).__name__}: {error}"
+
+    def handle(self, event: Mapping[str, Any], context: Any) -> dict[str, Any]:
+        """The answer to one event.
+
+        Raises:
+            BundleError: the bundle could not be loaded; Lambda reports a failed invocation.
+        """
+        if self.mode is None or self.loaded is None:
+            raise BundleError(self.failure)
+        remaining = context.get_remaining_time_in_millis() / 1000 if context else 30.0
+        answer = self.mode.answer(request_of(event), remaining)
+        return event_of(answer, self.loaded.revision)
+
+
+def _mode(loaded: Loaded) -> Mode:
+    mode = loaded.spec.get("mode")
+    if mode == "serve":
+        from fal_serverless.runtime.serve import Serve
+
+        return Serve(loaded)
+    if mode == "port":
+        from fal_serverless.runtime.port import Port
+
+        return Port(loaded)
+    raise BundleError(f"this runtime has no mode {mode!r}: serve the function again")
+
+
+_runtime: Runtime | None = None
+
+
+def start() -> Runtime:
+    """The environment's runtime, made when it is first needed."""
+    global _runtime
+    if _runtime is None:
+        _runtime = Runtime(Path(os.environ.get("LAMBDA_TASK_ROOT", ".")))
+    return _runtime
+
+
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """What Lambda calls."""
+    return start().handle(event, context)
+
+
+# Only Lambda sets this: there, loading belongs to init, which is not billed to a request's time.
+if os.environ.get("AWS_LAMBDA_RUNTIME_API") or os.environ.get("FAL_LOAD_AT_IMPORT"):
+    start()
