@@ -1,0 +1,183 @@
+"""From a lock to a Lambda layer: installed, thinned, compiled, checked, zipped, remembered."""
+
+from __future__ import annotations
+
+import compileall
+import json
+import py_compile
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from filelock import FileLock
+
+from fal_serverless.errors import PackagingError
+from fal_serverless.package import elf
+from fal_serverless.package.archive import Entry, write_zip
+from fal_serverless.package.files import sha256_of, write_atomically
+from fal_serverless.package.uv import failure, target_arguments
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from fal_serverless.package.lock import Lock
+    from fal_serverless.package.uv import Runner
+    from fal_serverless.spec import Environment
+
+PREFIX = "python/"
+_DROPPED_FOLDERS = {"tests", "test", "__pycache__", "include"}
+_DROPPED_SUFFIXES = (".pyi", ".pyc", ".h", ".hpp", ".pxd")
+_DROPPED_NAMES = {"RECORD", "INSTALLER", "REQUESTED", "direct_url.json", ".lock"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layer:
+    """A layer's zip on this machine.
+
+    Attributes:
+        digest: names its content.
+        size: bytes of the zip.
+        parts: unzipped bytes by package.
+        native: whether it holds shared objects.
+        built: False when it was there already.
+    """
+
+    digest: str
+    path: Path
+    size: int
+    parts: Mapping[str, int]
+    native: bool
+    built: bool = False
+
+    @property
+    def unzipped(self) -> int:
+        """Bytes, unzipped."""
+        return sum(self.parts.values())
+
+
+def build(lock: Lock, environment: Environment, cache: Path, run: Runner) -> Layer:
+    """The layer of a lock, from the cache if it is there and whole.
+
+    Raises:
+        PackagingError: installing failed.
+        ArchitectureError: a shared object is not made for the target.
+    """
+    folder = cache / "layers"
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / f"{lock.digest}.lock"):
+        found = remembered(folder, lock.digest)
+        if found is not None:
+            return found
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".build-") as temporary:
+            root = Path(temporary) / "python"
+            install(lock, environment, root, run)
+            files = keep(root)
+            native = check_native(root, files, environment)
+            compile_all(root, files)
+            files = keep(root)
+            return store(folder, lock.digest, root, files, native=native)
+
+
+def install(lock: Lock, environment: Environment, root: Path, run: Runner) -> None:
+    """Unpack the lock's wheels into ``root``.
+
+    Raises:
+        PackagingError: uv or the package index failed.
+    """
+    root.mkdir(parents=True)
+    pylock = root.parent / "pylock.toml"
+    pylock.write_text(lock.text, encoding="utf-8")
+    arguments = ["pip", "install", "--quiet", "--no-deps", "--target", str(root)]
+    ran = run([*arguments, *target_arguments(environment), "-r", str(pylock)])
+    if ran.status:
+        raise failure(ran, environment)
+
+
+def keep(root: Path) -> list[str]:
+    """Names (relative, with ``/``) of the files that a layer needs."""
+    found = []
+    for path in root.rglob("*"):
+        name = path.relative_to(root)
+        if not path.is_file() or path.is_symlink():
+            continue
+        compiled = path.suffix == ".pyc" and path.parent.name == "__pycache__"
+        if compiled or not _dropped(name):
+            found.append(name.as_posix())
+    return sorted(found)
+
+
+def _dropped(name: Path) -> bool:
+    if name.parts[0] == "bin":
+        return True
+    if name.name in _DROPPED_NAMES and name.parent.name.endswith(".dist-info"):
+        return True
+    if name.name == ".lock" or name.suffix in _DROPPED_SUFFIXES:
+        return True
+    return bool(_DROPPED_FOLDERS.intersection(name.parts[:-1]))
+
+
+def check_native(root: Path, files: list[str], environment: Environment) -> bool:
+    """Check every shared object; whether there is any."""
+    objects = [name for name in files if elf.is_shared_object(name)]
+    for name in objects:
+        elf.check(root / name, name, environment)
+    return bool(objects)
+
+
+def compile_all(root: Path, files: list[str]) -> None:
+    """Compile the kept files: /opt is read-only, so that every cold start would do it again."""
+    for name in files:
+        if name.endswith(".py"):
+            # A package may ship templates that are no valid Python; they stay as they are.
+            compileall.compile_file(
+                root / name,
+                ddir=f"/opt/{PREFIX}{Path(name).parent.as_posix()}",
+                quiet=2,
+                invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
+            )
+
+
+def store(folder: Path, digest: str, root: Path, files: list[str], *, native: bool) -> Layer:
+    """Zip ``files`` of ``root`` into the cache."""
+    parts: dict[str, int] = {}
+    for name in files:
+        part = name.partition("/")[0].partition("-")[0]
+        parts[part] = parts.get(part, 0) + (root / name).stat().st_size
+    temporary = root.parent / "layer.zip"
+    write_zip(temporary, {PREFIX + name: Entry(root / name) for name in files})
+    target = folder / f"{digest}.zip"
+    about = {
+        "size": temporary.stat().st_size,
+        "sha256": sha256_of(temporary),
+        "parts": parts,
+        "native": native,
+    }
+    temporary.replace(target)
+    # Last: a zip without its description is built again.
+    write_atomically(folder / f"{digest}.json", json.dumps(about).encode())
+    return _layer(digest, target, about, built=True)
+
+
+def remembered(folder: Path, digest: str) -> Layer | None:
+    """The cached layer, or None when it is not there or not whole."""
+    path = folder / f"{digest}.zip"
+    try:
+        about = json.loads((folder / f"{digest}.json").read_bytes())
+        whole = path.stat().st_size == about["size"] and sha256_of(path) == about["sha256"]
+        return _layer(digest, path, about, built=False) if whole else None
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def _layer(digest: str, path: Path, about: Mapping[str, object], *, built: bool) -> Layer:
+    parts, size = about["parts"], about["size"]
+    if not isinstance(parts, dict) or not isinstance(size, int):
+        raise PackagingError(
+            "A cached layer cannot be read.",
+            reason=f"{path.name}'s description is damaged",
+            hint=f"delete {path.parent} and run it again",
+        )
+    return Layer(
+        digest=digest, path=path, size=size, parts=parts, native=bool(about["native"]), built=built
+    )

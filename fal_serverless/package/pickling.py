@@ -1,0 +1,96 @@
+"""A function and the modules beside it, as bytes; and if that fails, which variable is at fault."""
+
+from __future__ import annotations
+
+import inspect
+import io
+import pickle
+from typing import TYPE_CHECKING, Any
+
+from fal_serverless.errors import SerializationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from types import ModuleType
+
+_DEPTH = 4
+
+
+def dump(
+    function: Callable[..., Any],
+    setup: Callable[[], object] | None,
+    modules: Iterable[ModuleType],
+) -> bytes:
+    """``{"function": …, "setup": …}`` pickled, with ``modules`` by value.
+
+    Raises:
+        SerializationError: something that the function uses cannot be pickled; it is named.
+    """
+    import cloudpickle
+
+    registered = []
+    try:
+        for module in modules:
+            cloudpickle.register_pickle_by_value(module)
+            registered.append(module)
+        return _dump({"function": function, "setup": setup})
+    except Exception as error:
+        raise _explained(function, error) from error
+    finally:
+        for module in registered:
+            cloudpickle.unregister_pickle_by_value(module)
+
+
+def _dump(value: object) -> bytes:
+    import cloudpickle
+
+    buffer = io.BytesIO()
+    cloudpickle.CloudPickler(buffer, protocol=pickle.HIGHEST_PROTOCOL).dump(value)
+    return buffer.getvalue()
+
+
+def _explained(function: Callable[..., Any], error: Exception) -> SerializationError:
+    name = getattr(function, "__name__", "function")
+    culprit = _culprit(function, _DEPTH, set())
+    said = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    if culprit is None:
+        return SerializationError(
+            f"'{name}' cannot be pickled.",
+            reason=said,
+            hint="make what it uses inside the function, or in setup_function",
+        )
+    variable, value = culprit
+    return SerializationError(
+        f"'{name}' cannot be pickled because of '{variable}'.",
+        reason=f"it is a {type(value).__module__}.{type(value).__name__}, which cannot travel",
+        hint=f"make '{variable}' inside the function, or in a function marked with @cached",
+    )
+
+
+def _culprit(value: Any, depth: int, seen: set[int]) -> tuple[str, Any] | None:
+    """The deepest named variable that ``value`` uses and that cannot be pickled."""
+    if depth == 0 or id(value) in seen:
+        return None
+    seen.add(id(value))
+    for variable, used in _used(value):
+        try:
+            _dump(used)
+        except Exception:  # noqa: BLE001 - pickling may fail in any way
+            return _culprit(used, depth - 1, seen) or (variable, used)
+    return None
+
+
+def _used(value: Any) -> Iterator[tuple[str, Any]]:
+    inner = inspect.unwrap(value) if callable(value) else value
+    inner = getattr(inner, "function", inner)
+    if inspect.isfunction(inner):
+        try:
+            found = inspect.getclosurevars(inner)
+        except (TypeError, ValueError):
+            return
+        yield from found.nonlocals.items()
+        yield from found.globals.items()
+    elif isinstance(inner, dict):
+        yield from ((str(key), item) for key, item in inner.items())
+    elif not isinstance(inner, type):
+        yield from getattr(inner, "__dict__", {}).items()

@@ -1,0 +1,57 @@
+"""Our own layer: the runtime and cloudpickle, as they are installed here."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from filelock import FileLock
+
+from fal_serverless.package.layer import Layer, compile_all, keep, remembered, store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MODULES = ("__init__", "_version", "errors", "names", "spec", "function", "hosts")
+"""What a pickled function may refer to, beside the runtime itself."""
+
+
+def build_runtime_layer(python: str, cache: Path) -> Layer:
+    """The runtime's layer for a Python minor version, named by its content."""
+    sources = dict(_sources())
+    key = hashlib.sha256(python.encode())
+    for name, path in sorted(sources.items()):
+        key.update(f"{name}\n".encode() + path.read_bytes())
+    digest = key.hexdigest()
+    folder = cache / "layers"
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / f"{digest}.lock"):
+        found = remembered(folder, digest)
+        if found is not None:
+            return found
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".build-") as temporary:
+            root = Path(temporary) / "python"
+            for name, path in sources.items():
+                (root / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path, root / name)
+            compile_all(root, keep(root))
+            return store(folder, digest, root, keep(root), native=False)
+
+
+def _sources() -> Iterator[tuple[str, Path]]:
+    import cloudpickle
+
+    import fal_serverless
+
+    ours = Path(fal_serverless.__file__).parent
+    for name in MODULES:
+        yield f"fal_serverless/{name}.py", ours / f"{name}.py"
+    for folder, name in ((ours / "runtime", "fal_serverless/runtime"),):
+        for path in sorted(folder.rglob("*.py")):
+            yield f"{name}/{path.relative_to(folder).as_posix()}", path
+    theirs = Path(cloudpickle.__file__).parent
+    for path in sorted(theirs.glob("*.py")):
+        yield f"cloudpickle/{path.name}", path
