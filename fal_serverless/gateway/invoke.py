@@ -1,0 +1,141 @@
+"""One request, one invocation: find the route, decide, invoke, answer. Blocking work is passed on.
+
+The order is what keeps unknown callers cheap: the body is read only for those who may pass.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
+
+from fal_serverless.gateway import answer, auth, cors
+from fal_serverless.gateway.event import PayloadTooLargeError, end_to_end, forwarded, payload
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from concurrent.futures import Executor
+
+    from fal_serverless.gateway.protocols import Invoker, Request, Response, Route
+    from fal_serverless.gateway.registry import CachedRegistry
+    from fal_serverless.gateway.target import Target
+
+Result = TypeVar("Result")
+
+# API Gateway gives up on an HTTP API's integration after 30 s with an answer that says nothing.
+DEADLINE_S = 29.0
+# With less left than this, an invocation is not worth beginning.
+_LEAST_S = 0.5
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """A request on its way.
+
+    Attributes:
+        request: its path is the target's, its body still empty.
+        read_body: reads the body.
+        started: by the gateway's clock.
+    """
+
+    request: Request
+    target: Target
+    request_id: str
+    read_body: Callable[[], Awaitable[bytes]]
+    started: float
+    behind_api_gateway: bool
+
+
+@dataclass(frozen=True)
+class Calls:
+    """Answers exchanges.
+
+    Attributes:
+        executor: for blocking work; None runs it in place, which is fastest where only one
+            request is served at a time, as on Lambda.
+        deadline: seconds from the request's arrival until the caller must have an answer.
+        clock: monotonic seconds.
+        now: epoch seconds.
+    """
+
+    registry: CachedRegistry
+    invoker: Invoker
+    executor: Executor | None = None
+    deadline: float = DEADLINE_S
+    clock: Callable[[], float] = time.monotonic
+    now: Callable[[], float] = time.time
+
+    async def answer(self, exchange: Exchange) -> tuple[Response, bool]:
+        """The answer, and whether its target exists.
+
+        Raises:
+            AwsError: the registry cannot be read.
+        """
+        request, name = exchange.request, exchange.target.name
+        given, headers, query = auth.take(request.headers, request.query)
+        key_id = given.id if given else None
+        found = self.registry.cached(name, key_id)
+        if found is None:
+            found = await self._run(partial(self.registry.read, name, key_id))
+        route, record = found
+        if route is not None and route.mode == "serve" and cors.is_preflight(request):
+            return cors.preflight(request), True
+        denial = auth.decide(route, record, given, self.now())
+        if denial or route is None:
+            return cors.readable(answer.denied(denial or auth.UNKNOWN_TARGET)), route is not None
+        exchange = replace(exchange, request=replace(request, headers=headers, query=query))
+        return await self._call(exchange, route), True
+
+    async def _call(self, exchange: Exchange, route: Route) -> Response:
+        try:
+            request = await self._complete(exchange)
+            written = payload(request, request_id=exchange.request_id, now=self.now())
+        except PayloadTooLargeError as error:
+            return cors.readable(answer.too_large(error.size))
+        response, made_here = await self._invoke(exchange, route, written)
+        return cors.readable(response) if made_here or route.mode == "serve" else response
+
+    async def _complete(self, exchange: Exchange) -> Request:
+        """The request as the function is to see it."""
+        request = exchange.request
+        headers = forwarded(
+            end_to_end(request.headers),
+            client=request.client,
+            scheme=request.scheme,
+            behind_api_gateway=exchange.behind_api_gateway,
+        )
+        # Whoever waits for "100 Continue" has it from the transport by now.
+        headers = tuple(pair for pair in headers if pair[0] != b"expect")
+        return replace(request, headers=headers, body=await exchange.read_body())
+
+    async def _invoke(
+        self, exchange: Exchange, route: Route, written: bytes
+    ) -> tuple[Response, bool]:
+        """The answer, and whether the gateway made it."""
+        name = exchange.target.name
+        for last in (False, True):
+            left = self.deadline - (self.clock() - exchange.started)
+            if left < _LEAST_S:
+                return answer.too_late(self.deadline), True
+            result = await self._run(
+                partial(self.invoker.invoke, route.function, route.qualifier, written, timeout=left)
+            )
+            if result.outcome != "missing" or last:
+                break
+            # It did not run. An alias may have moved to another function a moment ago.
+            self.registry.forget(name)
+            fresh, _ = await self._run(partial(self.registry.read, name, None))
+            if fresh is None:
+                return answer.denied(auth.UNKNOWN_TARGET), True
+            if (fresh.auth, fresh.owner) != (route.auth, route.owner) or fresh == route:
+                break
+            route = fresh
+        response = answer.of_result(result, route, exchange.request.method, waited=self.deadline)
+        return response, result.outcome != "answered" or result.function_error is not None
+
+    async def _run(self, work: Callable[[], Result]) -> Result:
+        if self.executor is None:
+            return work()
+        return await asyncio.get_running_loop().run_in_executor(self.executor, work)

@@ -1,0 +1,115 @@
+"""The gateway on Lambda: ``fal_serverless.gateway.lambda_handler.handler``.
+
+Environment: ``FAL_TABLE`` (the registry), ``FAL_DOMAIN`` (``""`` for none), and Powertools' own
+``POWERTOOLS_SERVICE_NAME``, ``POWERTOOLS_METRICS_NAMESPACE`` (no metrics without), ``FAL_STACK``
+(a dimension of the metrics and a field of the log).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
+from mangum import Mangum
+
+from fal_serverless.gateway.api_gateway import PayloadV2
+from fal_serverless.gateway.app import create_app
+from fal_serverless.gateway.registry import CachedRegistry
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from fal_serverless.gateway.app import Access
+
+
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """Answer one event of the HTTP API."""
+    adapter = _adapter()
+    if "Sampled=1" not in os.environ.get("_X_AMZN_TRACE_ID", ""):
+        return adapter(event, context)
+    # The X-Ray SDK is imported for traced requests only.
+    from aws_lambda_powertools import Tracer
+
+    traced = Tracer(auto_patch=False).capture_lambda_handler(_invoke, capture_response=False)
+    answer: dict[str, Any] = traced(event, context)
+    return answer
+
+
+def _invoke(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    return _adapter()(event, context)
+
+
+@cache
+def _adapter() -> Mangum:
+    """The adapter of this environment, with real clients, made once."""
+    from fal_serverless.aws.lambda_invoke import open_invoker
+    from fal_serverless.aws.registry_read import open_registry
+
+    region = os.environ.get("AWS_REGION")
+    registry = open_registry(os.environ["FAL_TABLE"], region=region)
+    invoker = open_invoker(region=region, trace=_trace)
+    # Mangum runs the app on the thread's own event loop.
+    asyncio.set_event_loop(asyncio.new_event_loop())
+    return adapter_of(
+        create_app(
+            registry=CachedRegistry(registry),
+            invoker=invoker,
+            domain=os.environ.get("FAL_DOMAIN", ""),
+            record=recorder(os.environ),
+        )
+    )
+
+
+def adapter_of(app: Any) -> Mangum:
+    """Mangum around the app, with this project's idea of API Gateway's events."""
+    return Mangum(app, lifespan="off", custom_handlers=[PayloadV2])
+
+
+def recorder(environ: Mapping[str, str]) -> Recorder:
+    """Where requests are written down, by the environment's settings."""
+    stack = environ.get("FAL_STACK", "")
+    return Recorder(
+        Logger(service=environ.get("POWERTOOLS_SERVICE_NAME", "fal-gateway"), stack=stack),
+        environ.get("POWERTOOLS_METRICS_NAMESPACE", ""),
+        stack,
+    )
+
+
+class Recorder:
+    """One log line and two metrics a request, by target and status."""
+
+    def __init__(self, logger: Logger, namespace: str, stack: str) -> None:
+        self._logger = logger
+        self._namespace = namespace
+        self._stack = stack
+
+    def __call__(self, access: Access) -> None:
+        """Write down one request; neither query nor headers, which may hold keys."""
+        self._logger.info(
+            "request",
+            request_id=access.request_id,
+            method=access.method,
+            target=access.target,
+            status=access.status,
+            duration_ms=round(access.seconds * 1000, 2),
+            revision=access.revision,
+        )
+        if self._namespace:
+            self._measure(access)
+
+    def _measure(self, access: Access) -> None:
+        metrics = EphemeralMetrics(namespace=self._namespace, service=self._stack or "fal")
+        # Names that lead nowhere are the callers' invention: each would cost as a metric.
+        metrics.add_dimension("target", access.target if access.found else "unknown")
+        metrics.add_dimension("status", str(access.status))
+        metrics.add_metric("Requests", MetricUnit.Count, 1)
+        metrics.add_metric("Duration", MetricUnit.Milliseconds, access.seconds * 1000)
+        metrics.flush_metrics()
+
+
+def _trace() -> str | None:
+    return os.environ.get("_X_AMZN_TRACE_ID")

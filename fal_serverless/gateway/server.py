@@ -1,0 +1,141 @@
+"""The gateway under uvicorn: ``python -m fal_serverless.gateway.server``.
+
+For the embedded stack, and for a container where API Gateway's 30 s are too short.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import socket
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, TextIO
+
+import uvicorn
+
+from fal_serverless.errors import FalServerlessError, OperationError
+from fal_serverless.gateway.app import create_app
+from fal_serverless.gateway.invoke import DEADLINE_S
+from fal_serverless.gateway.registry import CachedRegistry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from fastapi import FastAPI
+
+    from fal_serverless.gateway.app import Access
+
+# Each request that waits for Lambda holds one thread.
+THREADS = 64
+_GRACE_S = 5
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Serve until told to stop; the exit status."""
+    args = _parser().parse_args(argv)
+    try:
+        listener = _listen(args.host, args.port)
+        with listener, ThreadPoolExecutor(args.threads, "invoke") as executor:
+            app = _wired(args, executor)
+            print_line(event="listening", host=args.host, port=listener.getsockname()[1])
+            uvicorn.Server(config(app)).run(sockets=[listener])
+    except FalServerlessError as error:
+        sys.stderr.write(f"{error}\n")
+        return error.exit_code
+    return 0
+
+
+def config(app: FastAPI) -> uvicorn.Config:
+    """uvicorn as a gateway needs it: no forwarded headers believed, none of its own added."""
+    return uvicorn.Config(
+        app,
+        lifespan="off",
+        ws="none",
+        proxy_headers=False,
+        server_header=False,
+        # A function's own Date would stand there twice.
+        date_header=False,
+        access_log=False,
+        log_config=None,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=_GRACE_S,
+    )
+
+
+def line_writer(stream: TextIO | None = None) -> Callable[[Access], None]:
+    """A recorder of requests that writes a JSON line each, without queries and headers."""
+
+    def record(access: Access) -> None:
+        print_line(
+            stream,
+            event="request",
+            request_id=access.request_id,
+            method=access.method,
+            target=access.target,
+            status=access.status,
+            duration_ms=round(access.seconds * 1000, 2),
+            revision=access.revision,
+        )
+
+    return record
+
+
+def print_line(stream: TextIO | None = None, **fields: object) -> None:
+    """One JSON line, at once."""
+    stream = stream or sys.stdout
+    stream.write(json.dumps({"time": round(time.time(), 3), **fields}) + "\n")
+    stream.flush()
+
+
+def _wired(args: argparse.Namespace, executor: ThreadPoolExecutor) -> FastAPI:
+    from fal_serverless.aws.lambda_invoke import open_invoker
+    from fal_serverless.aws.registry_read import open_registry
+
+    registry = open_registry(args.table, region=args.region, endpoint_url=args.endpoint_url)
+    return create_app(
+        registry=CachedRegistry(registry),
+        invoker=open_invoker(region=args.region, endpoint_url=args.endpoint_url),
+        domain=args.domain,
+        record=line_writer(),
+        executor=executor,
+        deadline=args.deadline,
+    )
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        raise OperationError(
+            f"The gateway cannot listen on {host}:{port}.",
+            reason=error.strerror or str(error),
+            hint="choose another port with --port, or 0 for any free one",
+        ) from error
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m fal_serverless.gateway.server",
+        description="Serve published functions over HTTP.",
+    )
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=8080, help="0 for any free one")
+    parser.add_argument("--table", required=True, help="name of the registry's table")
+    parser.add_argument("--region", help="as botocore finds it, if left out")
+    parser.add_argument("--endpoint-url", help="of an emulator")
+    parser.add_argument("--domain", default="", help="targets are names under it")
+    parser.add_argument(
+        "--deadline",
+        type=float,
+        default=DEADLINE_S,
+        help=f"seconds until a caller has an answer (default {DEADLINE_S:g}, as on API Gateway)",
+    )
+    parser.add_argument("--threads", type=int, default=THREADS, help="requests at a time")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,103 @@
+"""From a host and a raw path to the target they name, and the path that is left. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fal_serverless.names import is_revision_id, parse_target
+
+
+@dataclass(frozen=True)
+class Target:
+    """An address, understood.
+
+    Attributes:
+        owner: user id.
+        label: alias or revision id.
+        path: raw path for the function, beginning with ``/``.
+    """
+
+    owner: str
+    label: str
+    path: str
+
+    @property
+    def name(self) -> str:
+        """``<userid>-<label>``."""
+        return f"{self.owner}-{self.label}"
+
+
+def resolve(host: str, path: str, domain: str) -> Target | None:
+    """The target that an address names, or None.
+
+    Args:
+        host: the ``Host`` header (and never ``X-Forwarded-Host``, which anybody can send).
+        path: raw, byte for byte as received; the part for the function is passed on unchanged.
+        domain: the stack's domain, or ``""`` when it has none.
+    """
+    name = normal_host(host)
+    subdomain = _label_under(name, domain)
+    if subdomain is not None:
+        found = parse_target(subdomain)
+        if found:
+            return Target(*found, path)
+        if subdomain == "run":
+            return _owner_form(path)
+        if subdomain == "queue":
+            # Queue addresses must not be mistaken for direct ones.
+            return None
+    return _path_form(path)
+
+
+def normal_host(host: str) -> str:
+    """A ``Host`` header's name: lower case, without port and trailing dot."""
+    name = host.strip().lower()
+    if not name.startswith("["):
+        name = name.partition(":")[0]
+    return name.rstrip(".")
+
+
+def split_absolute(target: str) -> tuple[str | None, str]:
+    """(host or None, path) of a request target, which may be a whole URL (RFC 9112, 3.2.2)."""
+    if target.startswith("/"):
+        return None, target
+    for scheme in ("http://", "https://"):
+        if target[: len(scheme)].lower() == scheme:
+            host, slash, path = target[len(scheme) :].partition("/")
+            return host, slash + path or "/"
+    return None, target
+
+
+def _label_under(host: str, domain: str) -> str | None:
+    suffix = "." + domain.lower().strip(".")
+    if suffix == "." or not host.endswith(suffix):
+        return None
+    return host[: -len(suffix)]
+
+
+def _path_form(path: str) -> Target | None:
+    """``/<userid>-<label>/…``, ``/trigger/…``, ``/run/…`` or ``/<owner>/<alias>/…``."""
+    first, rest = _split(path)
+    found = parse_target(first)
+    if found:
+        return Target(*found, rest)
+    if first == "trigger":
+        target = _owner_form(rest)
+        return target if target and is_revision_id(target.label) else None
+    if first == "run":
+        return _owner_form(rest)
+    return _owner_form(path)
+
+
+def _owner_form(path: str) -> Target | None:
+    owner, rest = _split(path)
+    label, rest = _split(rest)
+    # An owner has no hyphen, so joining and parsing again checks both and their length.
+    found = parse_target(f"{owner}-{label}") if owner.isdecimal() else None
+    return Target(*found, rest) if found else None
+
+
+def _split(path: str) -> tuple[str, str]:
+    """(first segment, the rest beginning with ``/``)."""
+    first, _, rest = path[1:].partition("/")
+    return first, "/" + rest
