@@ -1,0 +1,189 @@
+"""The stack's own files: found, built for Lambda, and their template pointed at S3."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fal_serverless.errors import NotFoundError, PackagingError, StackError
+from fal_serverless.package.archive import Entry, write_zip
+from fal_serverless.package.files import sha256_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+PARTS = {"infra/gateway": "function", "lambda_layers/gateway": "layer"}
+"""Folders that the template names, and what ``infra/build.py`` makes of them."""
+NO_DOMAIN = "-"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outputs:
+    """What the command needs to know of a deployed stack.
+
+    Attributes:
+        gateway_url: without a slash at its end.
+        domain: of the gateway, or empty.
+    """
+
+    name: str
+    table: str
+    bucket: str
+    role: str
+    gateway_function: str
+    gateway_url: str
+    domain: str
+    images: str
+
+
+def outputs_of(name: str, values: Mapping[str, str]) -> Outputs:
+    """The outputs of a stack.
+
+    Raises:
+        StackError: some are missing: it is another stack, or of another version.
+    """
+    try:
+        domain = values["Domain"]
+        return Outputs(
+            name=name,
+            table=values["TableName"],
+            bucket=values["ArtifactBucket"],
+            role=values["FunctionRoleArn"],
+            gateway_function=values["GatewayFunctionName"],
+            gateway_url=values["GatewayUrl"].rstrip("/"),
+            domain="" if domain == NO_DOMAIN else domain,
+            images=values["ImageRepositoryUri"],
+        )
+    except KeyError as error:
+        raise StackError(
+            f"The stack '{name}' is not one of fal-serverless.",
+            reason=f"it has no output {error}",
+            hint="choose another with --stack, or run: fal-serverless stack deploy",
+        ) from error
+
+
+def missing(name: str, *, local: bool) -> NotFoundError:
+    """The error for a stack that is not there."""
+    return NotFoundError(
+        f"There is no stack '{name}'.",
+        reason="nothing of that name is deployed in this account and Region",
+        hint="run: fal-serverless local start"
+        if local
+        else "run: fal-serverless stack deploy (or choose with --stack and --region)",
+    )
+
+
+def root() -> Path:
+    """The folder that holds template.yaml: a checkout's, or the installed package's.
+
+    Raises:
+        PackagingError: neither is there.
+    """
+    package = Path(__file__).resolve().parent
+    for folder in (package.parent, package / "_stack"):
+        if (folder / "template.yaml").is_file():
+            return folder
+    raise PackagingError(
+        "The stack's template is missing.",
+        reason="template.yaml is neither beside the package nor in it",
+        hint="install fal-serverless again",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """A built part of the stack: a zip, named by its content."""
+
+    folder: str
+    path: Path
+    key: str
+
+
+def build(work: Path, *, python: str, architecture: str) -> tuple[Part, ...]:
+    """Build the gateway's function and layer into ``work``.
+
+    Raises:
+        PackagingError: a package could not be fetched or unpacked.
+    """
+    parts = []
+    for folder, what in PARTS.items():
+        with tempfile.TemporaryDirectory(dir=work) as temporary:
+            _run_build(what, Path(temporary), python, architecture)
+            path = work / f"{what}.zip"
+            inside = sorted(item for item in Path(temporary).rglob("*") if item.is_file())
+            names = {item.relative_to(temporary).as_posix(): Entry(item) for item in inside}
+            write_zip(path, names)
+        parts.append(Part(folder=folder, path=path, key=f"stack/{sha256_of(path)}.zip"))
+    return tuple(parts)
+
+
+def _run_build(what: str, target: Path, python: str, architecture: str) -> None:
+    from uv import find_uv_bin
+
+    folder = str(Path(find_uv_bin()).parent)
+    variables = {
+        **os.environ,
+        "PATH": folder + os.pathsep + os.environ.get("PATH", ""),
+        "FAL_PYTHON": python,
+        "FAL_ARCHITECTURE": architecture,
+    }
+    ran = subprocess.run(
+        [sys.executable, str(root() / "infra" / "build.py"), what, str(target)],
+        env=variables,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if ran.returncode:
+        lines = [line for line in ran.stderr.splitlines() if line.strip()]
+        raise PackagingError(
+            f"The gateway's {what} could not be built.",
+            reason=" ".join(lines[-3:])[:400] or f"exit status {ran.returncode}",
+            hint="check the network and the package index, and run it again",
+        )
+
+
+def point_at(template: str, locations: Mapping[str, str]) -> str:
+    """The template with ``folder: s3://…`` in place of its local folders. Pure."""
+    for folder, location in locations.items():
+        for key in ("CodeUri", "ContentUri"):
+            template = template.replace(f"{key}: {folder}\n", f"{key}: {location}\n")
+    return template
+
+
+def deploy(
+    deployer: Deployer,
+    name: str,
+    parameters: Mapping[str, str],
+    *,
+    python: str,
+    architecture: str,
+    tell: Callable[[str], None],
+) -> bool:
+    """Build, upload and deploy the stack; False when nothing had to change.
+
+    Raises:
+        StackError: CloudFormation refused or rolled back; the first failure is the reason.
+    """
+    with tempfile.TemporaryDirectory(prefix="fal-stack-") as folder:
+        tell("build the gateway")
+        parts = build(Path(folder), python=python, architecture=architecture)
+        bucket = deployer.bootstrap_bucket()
+        locations = {}
+        for part in parts:
+            tell(f"upload {part.folder} ({part.path.stat().st_size / 1e6:.1f} MB)")
+            deployer.upload(bucket, part.key, part.path)
+            locations[part.folder] = f"s3://{bucket}/{part.key}"
+    template = point_at((root() / "template.yaml").read_text(encoding="utf-8"), locations)
+    values = {"PythonVersion": python, "Architecture": architecture, **parameters}
+    tell(f"deploy {name}")
+    return deployer.deploy(name, template, values, tell)
+
+
+if TYPE_CHECKING:
+    from fal_serverless.aws.cloudformation import Deployer

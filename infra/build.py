@@ -1,0 +1,71 @@
+"""Builds the gateway's code and layer for Lambda, without Docker: standard library and uv only.
+
+    python infra/build.py function DESTINATION
+    python infra/build.py layer DESTINATION
+
+The target comes from FAL_PYTHON (3.12) and FAL_ARCHITECTURE (x86_64), and must be that of the
+stack's parameters. `sam build` calls this by way of the Makefiles, `stack deploy` directly.
+"""
+
+from __future__ import annotations
+
+import compileall
+import os
+import py_compile
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
+MODULES = ("__init__.py", "_version.py", "errors.py", "keys.py", "names.py", "spec.py")
+AWS = ("__init__.py", "lambda_invoke.py", "registry_read.py")
+
+
+def package_folder() -> Path:
+    """Where fal_serverless lies: in a checkout beside infra/, installed around it."""
+    beside = ROOT / "fal_serverless"
+    return beside if beside.is_dir() else ROOT.parent
+
+
+def function(target: Path) -> None:
+    source = package_folder()
+    ours = target / "fal_serverless"
+    for name in MODULES:
+        copy(source / name, ours / name)
+    for name in AWS:
+        copy(source / "aws" / name, ours / "aws" / name)
+    for path in sorted((source / "gateway").rglob("*.py")):
+        copy(path, ours / "gateway" / path.relative_to(source / "gateway"))
+
+
+def layer(target: Path) -> None:
+    requirements = ROOT / "lambda_layers" / "gateway" / "requirements.txt"
+    python = os.environ.get("FAL_PYTHON", "3.12")
+    machine = "aarch64" if os.environ.get("FAL_ARCHITECTURE") == "arm64" else "x86_64"
+    glibc = "manylinux2014" if python in ("3.10", "3.11") else "manylinux_2_34"
+    arguments = ["pip", "install", "--quiet", "--target", str(target / "python")]
+    arguments += ["--python", sys.executable, "--no-python-downloads", "--python-version", python]
+    arguments += ["--python-platform", f"{machine}-{glibc}", "--only-binary", ":all:"]
+    subprocess.run([*uv(), *arguments, "--no-deps", "-r", str(requirements)], check=True)
+    shutil.rmtree(target / "python" / "bin", ignore_errors=True)
+    (target / "python" / ".lock").unlink(missing_ok=True)
+    # Bytecode of another minor version is of no use there.
+    if python == f"{sys.version_info.major}.{sys.version_info.minor}":
+        mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
+        compileall.compile_dir(target, quiet=2, invalidation_mode=mode)
+
+
+def uv() -> list[str]:
+    found = shutil.which("uv")
+    return [found] if found else [sys.executable, "-m", "uv"]
+
+
+def copy(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, target)
+
+
+if __name__ == "__main__":
+    {"function": function, "layer": layer}[sys.argv[1]](Path(sys.argv[2]).resolve())
