@@ -1,0 +1,274 @@
+"""Start, stop, look at and reset the embedded stack."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import sys
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Literal
+
+from filelock import FileLock
+
+from fal_serverless import stack
+from fal_serverless.aws.cloudformation import Deployer
+from fal_serverless.aws.session import emulator_session
+from fal_serverless.errors import LocalStackError, NotFoundError
+from fal_serverless.local import emulator, processes
+from fal_serverless.local.processes import Process
+from fal_serverless.package.files import write_atomically
+from fal_serverless.spec import host_python
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+GATEWAY_PORT = 8080
+EMULATOR_PORT = 4566
+DOMAIN = "gateway.localhost"
+STACK = "fal-serverless"
+State = Literal["running", "stopped", "degraded"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Status:
+    """The embedded stack as it is.
+
+    Attributes:
+        problems: what is wrong when it is degraded.
+    """
+
+    state: State
+    gateway_url: str
+    endpoint_url: str
+    stack: str
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Saved:
+    """What ``state.json`` holds."""
+
+    emulator: Process | None = None
+    gateway: Process | None = None
+    gateway_port: int = GATEWAY_PORT
+    emulator_port: int = EMULATOR_PORT
+    table: str = ""
+
+
+class Embedded:
+    """The embedded stack of one home folder; one operation at a time."""
+
+    def __init__(self, home: Path, tell: Callable[[str], None] = lambda _: None) -> None:
+        self._home = home / "local"
+        self._tell = tell
+
+    def start(
+        self, *, port: int | None = None, emulator_port: int | None = None, auth: bool = False
+    ) -> Status:
+        """Start what does not run; ports 0 mean any free one, None those of last time.
+
+        Raises:
+            LocalStackError: a port is taken, or a part does not start.
+            StackError: the template could not be deployed.
+        """
+        with self._lock():
+            saved = self._read()
+            if self._status(saved).state == "running" and _same(saved, port, emulator_port):
+                return self._status(saved)
+            self._stop(saved)
+            saved = _Saved(
+                gateway_port=_choose(port, saved.gateway_port, "--port", "the gateway"),
+                emulator_port=_choose(
+                    emulator_port, saved.emulator_port, "--emulator-port", "the emulator"
+                ),
+            )
+            self._write(saved)
+            self._tell("start the emulator")
+            running = emulator.launch(self._home, saved.emulator_port, auth=auth)
+            saved = _Saved(**{**vars(saved), "emulator": running})
+            self._write(saved)
+            table = self._deploy(saved)
+            self._tell("start the gateway")
+            gateway = self._gateway(saved, table)
+            saved = _Saved(**{**vars(saved), "gateway": gateway, "table": table})
+            self._write(saved)
+            return self._status(saved)
+
+    def stop(self) -> Status:
+        """End both processes; the state is kept."""
+        with self._lock():
+            saved = self._read()
+            self._stop(saved)
+            saved = _Saved(**{**vars(saved), "emulator": None, "gateway": None})
+            self._write(saved)
+            return self._status(saved)
+
+    def reset(self) -> Status:
+        """End both processes, and forget everything that was deployed and served."""
+        status = self.stop()
+        with self._lock():
+            shutil.rmtree(self._home / "emulator-state", ignore_errors=True)
+        return status
+
+    def status(self) -> Status:
+        """Look, and change nothing."""
+        return self._status(self._read())
+
+    def endpoint(self) -> str:
+        """The emulator's address.
+
+        Raises:
+            NotFoundError: the embedded stack does not run.
+            LocalStackError: a part of it has died.
+        """
+        status = self.status()
+        if status.state == "stopped":
+            raise NotFoundError(
+                "The embedded stack does not run.",
+                reason="it was not started, or was stopped",
+                hint="run: fal-serverless local start",
+            )
+        if status.state == "degraded":
+            raise LocalStackError(
+                "The embedded stack is degraded.",
+                reason="; ".join(status.problems),
+                hint="run: fal-serverless local start, which mends it",
+            )
+        return status.endpoint_url
+
+    def _status(self, saved: _Saved) -> Status:
+        problems = []
+        for name, process in (("emulator", saved.emulator), ("gateway", saved.gateway)):
+            log = self._home / "logs" / f"{name}.log"
+            if process is None:
+                problems.append(f"the {name} was not started")
+            elif not process.alive():
+                problems.append(f"the {name} has ended: {processes.tail(log)}")
+        if not problems and not emulator.answers(
+            f"http://127.0.0.1:{saved.gateway_port}/_fal/health"
+        ):
+            problems.append("the gateway does not answer")
+        state: State = "degraded" if problems else "running"
+        if saved.emulator is None and saved.gateway is None:
+            state, problems = "stopped", []
+        return Status(
+            state=state,
+            gateway_url=f"http://{DOMAIN}:{saved.gateway_port}",
+            endpoint_url=f"http://127.0.0.1:{saved.emulator_port}",
+            stack=STACK,
+            problems=tuple(problems),
+        )
+
+    def _deploy(self, saved: _Saved) -> str:
+        session = emulator_session(f"http://127.0.0.1:{saved.emulator_port}")
+        deployer = Deployer(session, poll=0.1)
+        mark = self._home / "emulator-state" / "deployed"
+        wanted = _digest()
+        found = deployer.outputs(STACK)
+        if found is None or not mark.is_file() or mark.read_text(encoding="utf-8") != wanted:
+            # The emulator runs functions on this machine's own Python.
+            stack.deploy(
+                deployer,
+                STACK,
+                {},
+                python=host_python(),
+                architecture="x86_64",
+                tell=self._tell,
+            )
+            found = deployer.outputs(STACK)
+            mark.write_text(wanted, encoding="utf-8")
+        return stack.outputs_of(STACK, found or {}).table
+
+    def _gateway(self, saved: _Saved, table: str) -> Process:
+        log = self._home / "logs" / "gateway.log"
+        endpoint = f"http://127.0.0.1:{saved.emulator_port}"
+        variables = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")}
+        variables |= {
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_REGION": "us-east-1",
+        }
+        command = [sys.executable, "-m", "fal_serverless.gateway.server", "--host", "127.0.0.1"]
+        command += ["--port", str(saved.gateway_port), "--table", table]
+        command += ["--endpoint-url", endpoint, "--domain", DOMAIN]
+        process = processes.start(
+            command, environ=variables, cwd=self._home, log=log, port=saved.gateway_port
+        )
+        url = f"http://127.0.0.1:{saved.gateway_port}/_fal/health"
+        try:
+            emulator.wait(process, url, "The gateway", log)
+        except BaseException:
+            processes.stop(process)
+            raise
+        return process
+
+    def _stop(self, saved: _Saved) -> None:
+        for process in (saved.gateway, saved.emulator):
+            if process is not None:
+                processes.stop(process)
+
+    @contextlib.contextmanager
+    def _lock(self) -> Iterator[None]:
+        self._home.mkdir(parents=True, exist_ok=True)
+        with FileLock(self._home / "lock"):
+            yield
+
+    def _read(self) -> _Saved:
+        path = self._home / "state.json"
+        try:
+            found = json.loads(path.read_bytes())
+            for part in ("emulator", "gateway"):
+                found[part] = Process(**found[part]) if found.get(part) else None
+            return _Saved(**found)
+        except FileNotFoundError:
+            return _Saved()
+        except (OSError, ValueError, TypeError) as error:
+            raise LocalStackError(
+                "The embedded stack's state cannot be read.",
+                reason=f"{path}: {error}",
+                hint=f"end its processes by hand, and delete {path}",
+            ) from error
+
+    def _write(self, saved: _Saved) -> None:
+        write_atomically(self._home / "state.json", json.dumps(asdict(saved)).encode())
+
+
+def _same(saved: _Saved, port: int | None, emulator_port: int | None) -> bool:
+    return port in (None, 0, saved.gateway_port) and emulator_port in (
+        None,
+        0,
+        saved.emulator_port,
+    )
+
+
+def _choose(wanted: int | None, before: int, flag: str, who: str) -> int:
+    if wanted == 0:
+        return processes.free_port()
+    port = before if wanted is None else wanted
+    if not processes.is_free(port):
+        raise LocalStackError(
+            f"Port {port} is taken, and {who} needs one.",
+            reason="another program listens there",
+            hint=f"choose another with {flag} N, or {flag} 0 for any free one",
+        )
+    return port
+
+
+def _digest() -> str:
+    """What the deployed stack is made of, so that a start without changes deploys nothing."""
+    import hashlib
+
+    root = stack.root()
+    digest = hashlib.sha256(sys.executable.encode())
+    folder = root / "fal_serverless" if (root / "fal_serverless").is_dir() else root.parent
+    files = [root / "template.yaml", *sorted((root / "infra").rglob("*"))]
+    files += [*sorted((root / "lambda_layers").rglob("*")), *sorted(folder.glob("*.py"))]
+    files += [*sorted((folder / "gateway").glob("*.py")), *sorted((folder / "aws").glob("*.py"))]
+    for path in files:
+        if path.is_file():
+            digest.update(path.read_bytes())
+    return digest.hexdigest()

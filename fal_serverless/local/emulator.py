@@ -1,0 +1,133 @@
+"""The emulator's own Python environment, and its process."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import sys
+import urllib.error
+import urllib.request
+from typing import TYPE_CHECKING
+
+from fal_serverless import stack
+from fal_serverless.errors import LocalStackError
+from fal_serverless.local import processes
+from fal_serverless.package.uv import run_uv
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from fal_serverless.local.processes import Process
+
+READY_SECONDS = 60.0
+
+
+def requirements() -> Path:
+    """The emulator's pinned requirements."""
+    return stack.root() / "infra" / "emulator-requirements.txt"
+
+
+def environment(folder: Path) -> Path:
+    """The Python of the emulator's environment in ``folder``; made when missing or outdated.
+
+    Raises:
+        LocalStackError: it could not be made.
+    """
+    wanted = hashlib.sha256(requirements().read_bytes() + sys.executable.encode()).hexdigest()
+    python = folder / "bin" / "python"
+    stamp = folder / "made-of"
+    if python.exists() and stamp.is_file() and stamp.read_text(encoding="utf-8") == wanted:
+        return python
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    base = getattr(sys, "_base_executable", sys.executable)
+    commands = (
+        ["venv", "--quiet", "--no-python-downloads", "--python", base, str(folder)],
+        ["pip", "install", "--quiet", "--python", str(python), "-r", str(requirements())],
+    )
+    for command in commands:
+        ran = run_uv(command)
+        if ran.status:
+            raise LocalStackError(
+                "The emulator could not be installed.",
+                reason=" ".join(ran.errors.split())[-400:] or "uv gives no reason",
+                hint="check the network and the package index, and run it again",
+            )
+    stamp.write_text(wanted, encoding="utf-8")
+    return python
+
+
+def launch(home: Path, port: int, *, auth: bool = False) -> Process:
+    """Start the emulator on ``port`` and wait until it answers.
+
+    Raises:
+        LocalStackError: it ended or did not answer; the end of its log is the reason.
+    """
+    python = environment(home / "emulator-venv")
+    log = home / "logs" / "emulator.log"
+    folder = home / "emulator-state"
+    # Nothing of the caller's AWS configuration or Python path may reach it.
+    variables = {
+        key: value
+        for key, value in os.environ.items()
+        if not key.startswith(("AWS_", "PYTHON", "FAL_", "VIRTUAL_ENV"))
+    }
+    variables |= {
+        "GATEWAY_PORT": str(port),
+        "PERSIST_STATE": "1",
+        "STATE_DIR": str(folder),
+        "S3_PERSIST": "1",
+        "S3_DATA_DIR": str(folder / "s3"),
+        "PATH": f"{python.parent}{os.pathsep}{os.environ.get('PATH', '')}",
+    }
+    if auth:
+        variables["AUTH"] = "true"
+    process = processes.start(
+        [str(python.parent / "ministack")],
+        environ=variables,
+        cwd=folder,
+        log=log,
+        port=port,
+    )
+    wait(process, f"http://127.0.0.1:{port}/_localstack/health", "The emulator", log)
+    return process
+
+
+def wait(process: Process, url: str, who: str, log: Path) -> None:
+    """Wait until ``url`` answers.
+
+    Raises:
+        LocalStackError: the process ended, or does not answer in a minute.
+    """
+    import time
+
+    deadline = time.monotonic() + READY_SECONDS
+    while time.monotonic() < deadline:
+        if answers(url):
+            return
+        if not process.alive():
+            raise LocalStackError(
+                f"{who} ended while it started.",
+                reason=processes.tail(log),
+                hint=f"read {log}, and run: fal-serverless local start",
+            )
+        time.sleep(0.05)
+    processes.stop(process)
+    raise LocalStackError(
+        f"{who} does not answer.",
+        reason=f"{READY_SECONDS:.0f} s have passed; {processes.tail(log)}",
+        hint=f"read {log}, and run: fal-serverless local start",
+    )
+
+
+def answers(url: str) -> bool:
+    """Whether something answers at ``url`` with less than 500."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(url, timeout=2):
+            return True
+    except urllib.error.HTTPError as error:
+        return error.code < 500
+    except OSError:
+        return False
