@@ -221,6 +221,11 @@ class LambdaFunctions:
                 if item["FunctionName"].startswith(prefix)
             )
 
+    def role(self, function: str) -> str:
+        """ARN of the role that a function runs under."""
+        with translated(f"Reading the Lambda function '{function}'"):
+            return str(self.client.get_function_configuration(FunctionName=function)["Role"])
+
     def _pages(self, operation: str, key: str, function: str) -> list[dict[str, Any]]:
         with translated(f"Reading the Lambda function '{function}'"):
             try:

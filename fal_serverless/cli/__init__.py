@@ -1,0 +1,1 @@
+"""The command: thin functions around the stages, one renderer for results and errors."""

@@ -1,0 +1,57 @@
+"""What commands share: the settings, the wired parts, and click's errors as ours."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from typing import TYPE_CHECKING
+
+from fal_serverless import workspace
+from fal_serverless.cli.render import Steps
+from fal_serverless.errors import FalServerlessError, UsageError
+
+if TYPE_CHECKING:
+    import typer
+
+    from fal_serverless.settings import Settings
+
+
+def settings_of(ctx: typer.Context) -> Settings:
+    """The settings of this run."""
+    found: Settings = ctx.obj
+    return found
+
+
+def connect(ctx: typer.Context) -> workspace.Workspace:
+    """The parts, wired for the settings of this run."""
+    return workspace.connect(settings_of(ctx), Steps())
+
+
+def usage_error(error: Exception) -> FalServerlessError | None:
+    """The error of ours for a command line that click could not read, else None."""
+    format_message = getattr(error, "format_message", None)
+    if format_message is None or not hasattr(error, "exit_code"):
+        return None
+    command = getattr(getattr(error, "ctx", None), "command_path", "fal-serverless")
+    if type(error).__name__ == "NoArgsIsHelpError":
+        return UsageError(
+            f"'{command}' needs a command.",
+            reason="none was given",
+            hint=f"see: {command} --help",
+        )
+    return UsageError(
+        "The command line cannot be understood.",
+        reason=" ".join(str(format_message()).split()),
+        hint=f"see: {command} --help",
+    )
+
+
+def show_own_traceback(error: BaseException) -> None:
+    """The traceback of the user's own file, without our frames above it."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [
+        f for f in frames if "fal_serverless" not in f.filename and "importlib" not in f.filename
+    ]
+    sys.stderr.write("Traceback (most recent call last):\n")
+    sys.stderr.write("".join(traceback.format_list(own or list(frames))))
+    sys.stderr.write("".join(traceback.format_exception_only(type(error), error)))

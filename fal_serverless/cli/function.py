@@ -1,0 +1,232 @@
+"""``function serve|list|show|delete``."""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+import typer
+
+from fal_serverless import package, publish
+from fal_serverless.cli import render
+from fal_serverless.cli.context import connect, settings_of
+from fal_serverless.cli.render import Steps
+from fal_serverless.discover import discover
+from fal_serverless.errors import ConflictError, NotFoundError, SpecError, UsageError, did_you_mean
+from fal_serverless.names import check_alias, is_revision_id
+from fal_serverless.publish import aliases
+from fal_serverless.publish.lease import lease
+from fal_serverless.publish.plan import describe
+from fal_serverless.spec import AUTH_MODES, HTTP_TIMEOUT_MAX_S, Auth
+
+if TYPE_CHECKING:
+    from fal_serverless.package import Package
+    from fal_serverless.publish import Prepared
+    from fal_serverless.publish.apply import Outcome
+    from fal_serverless.publish.state import Revision
+    from fal_serverless.workspace import Workspace
+
+app = typer.Typer(no_args_is_help=True, help="Serve functions, and look at what is served.")
+
+
+@app.command()
+def serve(
+    ctx: typer.Context,
+    file: Annotated[Path, typer.Argument(help="Python file.")],
+    func: Annotated[str, typer.Argument(help="Decorated function in it.")],
+    alias: Annotated[str, typer.Option(help="Name in the URL; moved when it exists.")] = "",
+    auth: Annotated[str, typer.Option(help="private, public or shared.")] = "",
+    message: Annotated[str, typer.Option("-m", "--message", help="Note on the revision.")] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan only.")] = False,
+) -> None:
+    """Publish a revision of FUNC in FILE, and move the alias to it."""
+    settings = settings_of(ctx)
+    mode = check_auth(auth)
+    found = discover(file, func)
+    if found.function.spec().mode == "call":
+        raise SpecError(
+            f"'{func}' is not marked to be served.",
+            reason="it has neither serve=True nor exposed_port",
+            hint=f"write @isolated(serve=True) above def {func}",
+        )
+    space = connect(ctx)
+    if alias:
+        check_alias(alias, space.user)
+    steps = Steps()
+    with tempfile.TemporaryDirectory(prefix="fal-serve-") as work:
+        built = package.build(found, cache=settings.home / "cache", work=Path(work), progress=steps)
+        _note_timeout(built)
+        wanted = publish.want(
+            built, space.target, revision=str(uuid.uuid4()), alias=alias, auth=mode
+        )
+        prepared = publish.prepare(wanted, space.publisher, space.user)
+        if dry_run:
+            _show_plan(prepared, built, as_json=settings.json)
+            return
+        outcome = publish.publish(prepared, built, space.publisher, space.target, message=message)
+    _show_outcome(outcome, built, alias, space, as_json=settings.json)
+
+
+@app.command("list")
+def list_(ctx: typer.Context) -> None:
+    """List the revisions, newest first."""
+    space = connect(ctx)
+    pointing = {item.revision: item.name for item in space.registry.aliases(space.user)}
+    rows = [
+        {
+            "name": item.name,
+            "revision": item.id,
+            "alias": pointing.get(item.id),
+            "auth": item.auth,
+            "created_at": item.created_at,
+            "url": space.url(pointing.get(item.id, item.id)),
+        }
+        for item in space.registry.revisions(space.user)
+    ]
+    if settings_of(ctx).json:
+        render.document({"functions": rows})
+        return
+    columns = ("name", "revision", "alias", "auth", "created_at", "url")
+    cells = [[row[column] for column in columns] for row in rows]
+    render.table(columns, cells, "Nothing is served yet.")
+
+
+@app.command()
+def show(
+    ctx: typer.Context,
+    target: Annotated[str, typer.Argument(help="Revision, alias or function.")],
+) -> None:
+    """Show a revision: the newest one of a function, or the one that an alias points at."""
+    space = connect(ctx)
+    revision = find(space, target)[0]
+    names = [
+        item.name for item in space.registry.aliases(space.user) if item.revision == revision.id
+    ]
+    about: dict[str, Any] = {
+        **dataclasses.asdict(revision),
+        "aliases": names,
+        "urls": [space.url(label) for label in (*names, revision.id)],
+    }
+    if settings_of(ctx).json:
+        render.document(about)
+        return
+    for key, value in about.items():
+        text = ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+        render.line(f"{key:13} {text}")
+
+
+@app.command()
+def delete(
+    ctx: typer.Context,
+    target: Annotated[str, typer.Argument(help="Revision, or function with all its revisions.")],
+) -> None:
+    """Delete a revision, or a function with all of them; refused while an alias points there."""
+    space = connect(ctx)
+    known = {item.name for item in space.registry.revisions(space.user)}
+    other = not is_revision_id(target) and target not in known
+    if other and space.registry.alias(space.user, target) is not None:
+        raise ConflictError(
+            f"'{target}' is an alias.",
+            reason="function delete takes a revision or a function",
+            hint=f"run: fal-serverless alias delete {target}",
+        )
+    doomed = find(space, target)
+    for function in sorted({item.function for item in doomed}):
+        with lease(space.registry, function, space.publisher.clock):
+            mine = tuple(item for item in doomed if item.function == function)
+            aliases.delete_revisions(space.registry, space.functions, mine)
+    if settings_of(ctx).json:
+        render.document({"deleted": [item.id for item in doomed]})
+        return
+    for item in doomed:
+        render.line(f"Deleted revision '{item.id}' of '{item.name}'.")
+
+
+def find(space: Workspace, target: str) -> tuple[Revision, ...]:
+    """The revisions that a name stands for: a revision id, a function, or an alias.
+
+    Raises:
+        NotFoundError: it is none of them.
+    """
+    if is_revision_id(target):
+        return (publish.find_revision(space.publisher, space.user, target),)
+    everything = space.registry.revisions(space.user)
+    named = tuple(item for item in everything if item.name == target)
+    if named:
+        return named
+    alias = space.registry.alias(space.user, target)
+    if alias is not None:
+        return (publish.find_revision(space.publisher, space.user, alias.revision),)
+    names = {item.name for item in everything}
+    names |= {item.name for item in space.registry.aliases(space.user)}
+    raise NotFoundError(
+        f"There is no function, alias or revision '{target}'.",
+        reason=f"user {space.user} has none of that name",
+        hint=did_you_mean(target, names) if names else "serve one: fal-serverless function serve",
+    )
+
+
+def check_auth(auth: str) -> Auth | None:
+    """``--auth`` as given, or None without it.
+
+    Raises:
+        UsageError: there is no such mode.
+    """
+    if auth in ("", *AUTH_MODES):
+        return cast("Auth", auth) if auth else None
+    raise UsageError(
+        f"--auth cannot be '{auth}'.",
+        reason="the modes are " + ", ".join(AUTH_MODES),
+        hint=did_you_mean(auth, AUTH_MODES),
+    )
+
+
+def _note_timeout(built: Package) -> None:
+    if built.spec.timeout > HTTP_TIMEOUT_MAX_S:
+        render.note(
+            f"  note: timeout={built.spec.timeout} is above the {HTTP_TIMEOUT_MAX_S} s that API "
+            "Gateway waits; a direct request that takes longer is answered with 504"
+        )
+
+
+def _show_plan(prepared: Prepared, built: Package, *, as_json: bool) -> None:
+    plan = [describe(step) for step in prepared.plan]
+    sizes = {"unzipped": built.unzipped, "parts": dict(built.parts)}
+    if as_json:
+        render.document({"plan": plan, "sizes": sizes, "function": prepared.wanted.function})
+        return
+    for text in plan:
+        render.line(text)
+    render.line(f"{built.unzipped / 1e6:.1f} MB unzipped:")
+    for part, size in sorted(built.parts.items(), key=lambda item: -item[1]):
+        render.line(f"  {size / 1e6:8.2f} MB  {part}")
+
+
+def _show_outcome(
+    outcome: Outcome, built: Package, alias: str, space: Workspace, *, as_json: bool
+) -> None:
+    revision = outcome.revision
+    url = space.url(alias or revision.id)
+    if as_json:
+        render.document(
+            {
+                "revision": revision.id,
+                "alias": alias or None,
+                "url": url,
+                "auth": revision.auth,
+                "function": revision.function,
+                "version": revision.version,
+                "package": built.kind,
+                "layers": list(revision.layers),
+                "steps": [{"step": item.step, "seconds": item.seconds} for item in outcome.steps],
+            }
+        )
+        return
+    if alias:
+        render.line(f"Registered a new revision for function '{alias}' (revision='{revision.id}').")
+    else:
+        render.line(f"Registered anonymous function '{revision.id}'.")
+    render.line(f"URL: {url}")

@@ -1,0 +1,119 @@
+"""The entry point: global options, the groups of commands, exit codes."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from fal_serverless import __version__, settings
+from fal_serverless.cli import alias, auth, context, function, key, local, render, stack
+from fal_serverless.errors import FalServerlessError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+INTERRUPTED = 130
+_FLAGS = ("--local", "--json", "--debug")
+_VALUES = ("--profile", "--region", "--stack")
+
+app = typer.Typer(
+    name="fal-serverless",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Give a Python function a URL in your own AWS account.",
+)
+app.add_typer(function.app, name="function")
+app.add_typer(function.app, name="fn", hidden=True)
+app.add_typer(alias.app, name="alias")
+app.add_typer(alias.app, name="aliases", hidden=True)
+app.add_typer(key.app, name="key")
+app.add_typer(key.app, name="keys", hidden=True)
+app.add_typer(auth.app, name="auth")
+app.add_typer(stack.app, name="stack")
+app.add_typer(local.app, name="local")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        render.line(f"fal-serverless {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    ctx: typer.Context,
+    local: Annotated[bool, typer.Option("--local", help="Use the embedded stack.")] = False,
+    profile: Annotated[str, typer.Option(help="AWS profile; 'local' is the embedded stack.")] = "",
+    region: Annotated[str, typer.Option(help="AWS Region.")] = "",
+    stack: Annotated[str, typer.Option(help="Name of the CloudFormation stack.")] = "",
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Print tracebacks.")] = False,
+    version: Annotated[  # noqa: ARG001 - its callback does the work
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Global options; each has a FAL_… environment variable, and may stand anywhere."""
+    flags = {
+        "local": local,
+        "profile": profile,
+        "region": region,
+        "stack": stack,
+        "json": json,
+        "debug": debug,
+    }
+    ctx.obj = settings.load(flags, os.environ)
+
+
+def hoist(arguments: Sequence[str]) -> list[str]:
+    """Global options moved to the front, so that they may stand anywhere before ``--``. Pure."""
+    front: list[str] = []
+    rest: list[str] = []
+    queue = list(arguments)
+    while queue:
+        word = queue.pop(0)
+        if word == "--":
+            rest += [word, *queue]
+            break
+        if word in _FLAGS or word.startswith(tuple(f"{name}=" for name in _VALUES)):
+            front.append(word)
+        elif word in _VALUES and queue:
+            front += [word, queue.pop(0)]
+        else:
+            rest.append(word)
+    return front + rest
+
+
+def execute(arguments: Sequence[str]) -> int:
+    """Run one command; its exit status."""
+    words = hoist(arguments)
+    debug = "--debug" in words or os.environ.get("FAL_DEBUG", "") not in ("", "0", "false")
+    as_json = "--json" in words or os.environ.get("FAL_JSON", "") not in ("", "0", "false")
+    try:
+        result: Any = app(words, standalone_mode=False, prog_name="fal-serverless")
+    except FalServerlessError as failure:
+        if debug:
+            raise
+        if failure.__cause__ is not None and failure.code == "discovery":
+            context.show_own_traceback(failure.__cause__)
+        render.error(failure, as_json=as_json)
+        return failure.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        render.note("Interrupted; URLs that worked still do.")
+        return INTERRUPTED
+    except Exception as failure:
+        wrong = context.usage_error(failure)
+        if wrong is None:
+            raise
+        render.error(wrong, as_json=as_json)
+        return UsageError.exit_code
+    return result if isinstance(result, int) else 0
+
+
+def run() -> None:
+    """The console script."""
+    sys.exit(execute(sys.argv[1:]))

@@ -1,0 +1,97 @@
+"""How results, progress and errors look. Results go to stdout, everything else to stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from fal_serverless.errors import FalServerlessError
+
+
+def document(value: Mapping[str, Any]) -> None:
+    """One JSON document on stdout."""
+    sys.stdout.write(json.dumps(value, indent=2, default=str) + "\n")
+
+
+def line(text: str) -> None:
+    """One line on stdout, exactly as it is."""
+    sys.stdout.write(text + "\n")
+
+
+def note(text: str) -> None:
+    """One line for a person, on stderr."""
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[object]], empty: str) -> None:
+    """A table on stdout; in a pipe, wide enough that nothing is cut."""
+    listed = [[("" if cell is None else str(cell)) for cell in row] for row in rows]
+    if not listed:
+        note(empty)
+        return
+    console = Console() if sys.stdout.isatty() else Console(width=250)
+    drawn = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        drawn.add_column(column, overflow="fold")
+    for row in listed:
+        drawn.add_row(*row)
+    console.print(drawn)
+
+
+def error(failure: FalServerlessError, *, as_json: bool) -> None:
+    """Three lines on stderr, or with ``--json`` one document on stdout."""
+    if as_json:
+        described = {
+            "code": failure.code,
+            "message": failure.message,
+            "reason": failure.reason,
+            "hint": failure.hint,
+        }
+        document({"error": described})
+        return
+    note(f"Error: {failure.message}")
+    note(f"  Why: {failure.reason}")
+    note(f"  Next: {failure.hint}")
+
+
+class Steps:
+    """Progress as lines on stderr: what is done, and how long it took."""
+
+    def __init__(self) -> None:
+        self._text = ""
+        self._total: int | None = None
+        self._sent = 0
+        self._live = sys.stderr.isatty()
+
+    def begin(self, text: str, total: int | None = None) -> None:
+        """A step begins."""
+        self._text, self._total, self._sent = text, total, 0
+        if self._live:
+            sys.stderr.write(f"  … {text}")
+            sys.stderr.flush()
+
+    def advance(self, count: int) -> None:
+        """So many bytes more are done."""
+        self._sent += count
+        if self._live and self._total:
+            done = min(100, 100 * self._sent // self._total)
+            sys.stderr.write(f"\r\033[K  … {self._text} {done}%")
+            sys.stderr.flush()
+
+    def end(self, seconds: float) -> None:
+        """The step is done."""
+        if self._live:
+            sys.stderr.write("\r\033[K")
+        note(f"  {self._text} ({seconds:.1f} s)")
+
+    def tell(self, text: str) -> None:
+        """A step without an end of its own."""
+        note(f"  {text}")

@@ -1,0 +1,116 @@
+"""The parts wired together for one account, Region, stack and user."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from fal_serverless import stack
+from fal_serverless.aws.artifacts import ArtifactBucket
+from fal_serverless.aws.cloudformation import Deployer
+from fal_serverless.aws.identity import Identity, caller
+from fal_serverless.aws.lambdas import LambdaFunctions
+from fal_serverless.aws.registry import RegistryTable
+from fal_serverless.aws.session import Session, emulator_session, open_session
+from fal_serverless.local.embedded import Embedded
+from fal_serverless.publish import Target
+from fal_serverless.publish.apply import Progress, Publisher, Silent
+
+if TYPE_CHECKING:
+    from fal_serverless.settings import Settings
+
+
+class SystemClock:
+    """The machine's own time."""
+
+    def now(self) -> float:
+        """Seconds since the epoch."""
+        return time.time()
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+        time.sleep(seconds)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workspace:
+    """What commands work with.
+
+    Attributes:
+        user: the caller's user id.
+        base: how URLs are made of ``<userid>-<label>``, with ``{}`` in its place.
+    """
+
+    session: Session
+    outputs: stack.Outputs
+    identity: Identity
+    user: str
+    registry: RegistryTable
+    functions: LambdaFunctions
+    publisher: Publisher
+    base: str
+
+    @property
+    def target(self) -> Target:
+        """Where publishes go."""
+        return Target(owner=self.user, stack=self.outputs.name, role=self.outputs.role)
+
+    def url(self, label: str) -> str:
+        """The best address of an alias or revision that the stack has."""
+        return self.base.format(f"{self.user}-{label}")
+
+
+def session_of(settings: Settings) -> Session:
+    """The session that the settings ask for.
+
+    Raises:
+        NotFoundError: the embedded stack is wanted, and does not run.
+        AuthError: there is no such profile.
+    """
+    if settings.local:
+        return emulator_session(Embedded(settings.home).endpoint())
+    return open_session(profile=settings.profile, region=settings.region)
+
+
+def connect(settings: Settings, progress: Progress | None = None) -> Workspace:
+    """Find the stack and the caller; a caller's first use gives them a user id.
+
+    Raises:
+        AuthError: the credentials are missing or not accepted.
+        NotFoundError: the stack is not deployed.
+    """
+    session = session_of(settings)
+    identity = caller(session)
+    found = Deployer(session).outputs(settings.stack)
+    if found is None:
+        raise stack.missing(settings.stack, local=settings.local)
+    outputs = stack.outputs_of(settings.stack, found)
+    registry = RegistryTable(session.client("dynamodb"), outputs.table)
+    user = registry.user_id(identity.principal)
+    functions = LambdaFunctions(session.client("lambda"))
+    return Workspace(
+        session=session,
+        outputs=outputs,
+        identity=identity,
+        user=user or "",
+        registry=registry,
+        functions=functions,
+        publisher=Publisher(
+            artifacts=ArtifactBucket(session.client("s3"), outputs.bucket),
+            functions=functions,
+            registry=registry,
+            clock=SystemClock(),
+            progress=progress or Silent(),
+        ),
+        base=_base(settings, outputs),
+    )
+
+
+def _base(settings: Settings, outputs: stack.Outputs) -> str:
+    if settings.local:
+        scheme, _, host = Embedded(settings.home).status().gateway_url.partition("://")
+        return f"{scheme}://{{}}.{host}"
+    if outputs.domain:
+        return f"https://{{}}.{outputs.domain}"
+    return f"{outputs.gateway_url}/{{}}"
