@@ -15,9 +15,10 @@ from starlette.routing import BaseRoute, Match, NoMatchFound
 
 from fal_serverless.errors import FalServerlessError
 from fal_serverless.gateway import answer, auth, cors
-from fal_serverless.gateway.event import PayloadTooLargeError, sane_request_id
+from fal_serverless.gateway.body import Body
+from fal_serverless.gateway.event import sane_request_id
 from fal_serverless.gateway.invoke import DEADLINE_S, Calls, Exchange
-from fal_serverless.gateway.protocols import PAYLOAD_MAX, Request, Response
+from fal_serverless.gateway.protocols import Request, Response
 from fal_serverless.gateway.target import resolve, split_absolute
 
 if TYPE_CHECKING:
@@ -115,6 +116,7 @@ class Gateway:
         host, path = split_absolute(_raw_path(scope))
         request = _request(scope, path, headers)
         target = resolve(host or request.header(b"host") or "", path, self._domain)
+        body = Body(headers, receive)
         found = False
         if target is None:
             response = _elsewhere(request)
@@ -123,12 +125,14 @@ class Gateway:
                 replace(request, path=target.path),
                 target,
                 request_id,
-                lambda: read_body(headers, receive),
+                body.read,
                 started,
                 "aws.event" in scope,
             )
             response, found = await self._safely(exchange)
-        await _send(send, response, request, request_id)
+        # API Gateway has taken the whole request before this began.
+        unread = None if body.ended or "aws.event" in scope else body
+        await _send(send, response, request, request_id, unread)
         if self._record:
             seconds = self._calls.clock() - started
             name = target.name if target else ""
@@ -150,7 +154,7 @@ class Gateway:
         except FalServerlessError as error:
             _log.error("request %s: %s %s", exchange.request_id, error.message, error.reason)
             failed = answer.error(
-                503, "The gateway cannot look up functions just now.", (b"retry-after", b"1")
+                503, "The gateway cannot reach AWS just now.", (b"retry-after", b"1")
             )
         except Exception:  # noqa: BLE001 - the last line: callers get JSON, the log the traceback
             _log.exception("request %s failed", exchange.request_id)
@@ -186,32 +190,9 @@ def _request(scope: Scope, path: str, headers: tuple[tuple[bytes, bytes], ...]) 
     )
 
 
-async def read_body(headers: tuple[tuple[bytes, bytes], ...], receive: Receive) -> bytes:
-    """The whole body; nothing is kept of one that cannot fit.
-
-    Raises:
-        PayloadTooLargeError: the body alone is above what Lambda carries.
-    """
-    declared = next((value for name, value in headers if name == b"content-length"), b"")
-    if declared.isdigit() and int(declared) > PAYLOAD_MAX:
-        raise PayloadTooLargeError(int(declared))
-    chunks: list[bytes] = []
-    size = 0
-    while True:
-        message = await receive()
-        if message["type"] != "http.request":
-            # The caller is gone; nobody reads what is answered.
-            return b"".join(chunks)
-        chunk = message.get("body", b"")
-        size += len(chunk)
-        if size > PAYLOAD_MAX:
-            raise PayloadTooLargeError(size)
-        chunks.append(chunk)
-        if not message.get("more_body"):
-            return b"".join(chunks)
-
-
-async def _send(send: Send, response: Response, request: Request, request_id: str) -> None:
+async def _send(
+    send: Send, response: Response, request: Request, request_id: str, unread: Body | None
+) -> None:
     headers = list(response.headers)
     body = response.body
     bodiless = response.status in (204, 304)
@@ -221,9 +202,8 @@ async def _send(send: Send, response: Response, request: Request, request_id: st
     if response.revision:
         headers.append((b"x-fal-revision", response.revision.encode("latin-1")))
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
-    await send(
-        {
-            "type": "http.response.body",
-            "body": b"" if bodiless or request.method == "HEAD" else body,
-        }
-    )
+    content = b"" if bodiless or request.method == "HEAD" else body
+    await send({"type": "http.response.body", "body": content, "more_body": unread is not None})
+    if unread is not None:
+        await unread.drain()
+        await send({"type": "http.response.body", "body": b""})
