@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 from typing import TYPE_CHECKING
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import botocore.session
 import urllib3
@@ -79,12 +79,13 @@ class LambdaInvoker:
         self._credentials = credentials
         self._region = region
         self.endpoint = endpoint_url.rstrip("/")
+        self._prefix = urlsplit(self.endpoint).path
         self._clock = clock
         self._trace = trace
+        self._connections = connections
+        self._ca_certs = ca_certs
         self._used = clock()
-        self._http = urllib3.PoolManager(
-            num_pools=1, maxsize=connections, retries=_RETRIES, ca_certs=ca_certs
-        )
+        self._pool = self._new_pool()
 
     def invoke(
         self, function: str, qualifier: str, payload: bytes, *, timeout: float
@@ -96,18 +97,19 @@ class LambdaInvoker:
         Raises:
             AuthError: the credentials cannot be refreshed.
         """
-        url = (
-            f"{self.endpoint}/2015-03-31/functions/{quote(function, safe='')}/invocations"
+        path = (
+            f"/2015-03-31/functions/{quote(function, safe='')}/invocations"
             f"?Qualifier={quote(qualifier, safe='')}"
         )
-        headers = self._signed(url, payload)
-        self._forget_idle()
+        headers = self._signed(self.endpoint + path, payload)
         try:
-            response = self._http.request(
+            response = self._fresh_pool().urlopen(
                 "POST",
-                url,
+                self._prefix + path,
                 body=payload,
                 headers=headers,
+                retries=_RETRIES,
+                redirect=False,
                 timeout=urllib3.Timeout(connect=min(_CONNECT_S, timeout), read=timeout),
             )
         except urllib3.exceptions.ReadTimeoutError:
@@ -120,11 +122,20 @@ class LambdaInvoker:
 
     def close(self) -> None:
         """Close the connections."""
-        self._http.clear()
+        self._pool.close()
 
-    def _forget_idle(self) -> None:
+    def _fresh_pool(self) -> urllib3.HTTPConnectionPool:
         if not 0 <= self._clock() - self._used < _IDLE_S:
-            self._http.clear()
+            # Connections that are in use close when they come back to the old pool.
+            old, self._pool = self._pool, self._new_pool()
+            old.close()
+        return self._pool
+
+    def _new_pool(self) -> urllib3.HTTPConnectionPool:
+        more = {"ca_certs": self._ca_certs} if self.endpoint.startswith("https:") else {}
+        return urllib3.connection_from_url(
+            self.endpoint, maxsize=self._connections, block=False, **more
+        )
 
     def _signed(self, url: str, payload: bytes) -> dict[str, str]:
         headers = {"Content-Type": "application/json"}

@@ -13,6 +13,7 @@ from fal_serverless import keys
 from fal_serverless.gateway.protocols import InvokeResult, Route
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable
 
 DOMAIN = "gateway.localhost"
@@ -110,12 +111,18 @@ class AwsStandIn:
     body), or to a callable of the handler that does as it likes.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.answers: dict[str, Any] = {}
         self.items: dict[str, dict[str, Any]] = {}
         self.requests: list[dict[str, Any]] = []
         self.connections: set[Any] = set()
         stand_in = self
+
+        class Server(ThreadingHTTPServer):
+            daemon_threads = True
+
+            def handle_error(self, request: Any, client_address: Any) -> None:
+                """Callers who leave early are part of the tests."""
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
@@ -139,9 +146,13 @@ class AwsStandIn:
             def log_message(self, *args: Any) -> None:
                 pass
 
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+        self.server = Server(("127.0.0.1", 0), Handler)
+        if tls:
+            self.server.socket = tls.wrap_socket(
+                self.server.socket, server_side=True, do_handshake_on_connect=False
+            )
+        scheme = "https" if tls else "http"
+        self.url = f"{scheme}://127.0.0.1:{self.server.server_address[1]}"
         self.thread = threading.Thread(target=self.server.serve_forever, args=(0.02,))
         self.thread.start()
 

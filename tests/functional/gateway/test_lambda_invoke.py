@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 import threading
+from datetime import datetime, timedelta, timezone
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from gateway_fakes import AwsStandIn
 
 from fal_serverless.aws.lambda_invoke import LambdaInvoker, open_invoker
 from fal_serverless.errors import AuthError, AwsError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from gateway_fakes import AwsStandIn
+    from pathlib import Path
 
 CREDENTIALS = Credentials("AKIDEXAMPLE", "aws-secret", "aws-token")
 
@@ -219,3 +225,51 @@ def test_without_a_region(configured: pytest.MonkeyPatch) -> None:
     with pytest.raises(AwsError) as caught:
         open_invoker(endpoint_url="http://127.0.0.1:1")
     assert "AWS_REGION" in caught.value.hint
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> tuple[Path, Path]:
+    """(certificate, key) of 127.0.0.1, trusted by nobody else."""
+    private = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "stand-in")])
+    now = datetime.now(timezone.utc)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(private.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False
+        )
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(private, hashes.SHA256())
+    )
+    files = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    files[0].write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    files[1].write_bytes(
+        private.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    return files
+
+
+def test_certificates_are_verified(certificate: tuple[Path, Path]) -> None:
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(*certificate)
+    aws = AwsStandIn(server)
+    try:
+        trusting = LambdaInvoker(CREDENTIALS, "r", aws.url, ca_certs=str(certificate[0]))
+        assert trusting.invoke("f", "1", b"{}", timeout=5).outcome == "answered"
+        trusting.close()
+        wary = LambdaInvoker(CREDENTIALS, "r", aws.url)
+        assert wary.invoke("f", "1", b"{}", timeout=5).outcome == "failed"
+        wary.close()
+    finally:
+        aws.close()
+    assert len(aws.requests) == 1

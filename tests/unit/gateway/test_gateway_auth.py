@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from urllib.parse import unquote_to_bytes
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -69,7 +71,7 @@ def test_everything_else_stays_byte_for_byte() -> None:
     assert rest == b"b=%41&a&=&&a=+&x=fal_key_id&FAL_KEY_ID=2&%zz=\xff&a=;"
 
 
-@given(st.binary(max_size=60))
+@given(st.binary(max_size=60).filter(lambda query: b"fal_key" not in unquote_to_bytes(query)))
 def test_queries_without_credentials_are_never_touched(query: bytes) -> None:
     assert take((), query)[2] == query
 
