@@ -50,11 +50,14 @@ class Workspace:
     functions: LambdaFunctions
     publisher: Publisher
     base: str
+    local: bool
 
     @property
     def target(self) -> Target:
         """Where publishes go."""
-        return Target(owner=self.user, stack=self.outputs.name, role=self.outputs.role)
+        return Target(
+            owner=self.user, stack=self.outputs.name, role=self.outputs.role, local=self.local
+        )
 
     def url(self, label: str) -> str:
         """The best address of an alias or revision that the stack has."""
@@ -104,6 +107,7 @@ def connect(settings: Settings, progress: Progress | None = None) -> Workspace:
             progress=progress or Silent(),
         ),
         base=_base(settings, outputs),
+        local=settings.local,
     )
 
 

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from fal_serverless.spec import Environment
 
 PREFIX = "python/"
-_DROPPED_FOLDERS = {"tests", "test", "__pycache__", "include"}
+_DROPPED_FOLDERS = {"__pycache__", "include"}
+_TEST_FOLDERS = {"tests", "test"}
 _DROPPED_SUFFIXES = (".pyi", ".pyc", ".h", ".hpp", ".pxd")
 _DROPPED_NAMES = {"RECORD", "INSTALLER", "REQUESTED", "direct_url.json", ".lock"}
 
@@ -114,7 +115,11 @@ def _dropped(name: Path) -> bool:
         return True
     if name.name == ".lock" or name.suffix in _DROPPED_SUFFIXES:
         return True
-    return bool(_DROPPED_FOLDERS.intersection(name.parts[:-1]))
+    if _DROPPED_FOLDERS.intersection(name.parts[:-1]):
+        return True
+    # Libraries import helpers out of their tests (numpy.testing does), but never the tests.
+    helper = name.suffix == ".py" and not name.name.startswith(("test_", "conftest"))
+    return bool(_TEST_FOLDERS.intersection(name.parts[:-1])) and not helper
 
 
 def check_native(root: Path, files: list[str], environment: Environment) -> bool:

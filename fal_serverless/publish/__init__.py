@@ -57,11 +57,13 @@ class Target:
         owner: user id.
         stack: name of the CloudFormation stack.
         role: ARN of the role that user functions run under.
+        local: whether it is the embedded stack, where functions share one machine.
     """
 
     owner: str
     stack: str
     role: str
+    local: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,6 +197,8 @@ def publish(
 def variables(spec: FunctionSpec, target: Target, revision: str) -> Mapping[str, str]:
     """Environment variables of a revision's Lambda function."""
     ours = {"FAL_REVISION": revision, "FAL_USER": target.owner, "FAL_STACK": target.stack}
+    if target.local:
+        ours["FAL_LOCAL"] = "1"
     return {**dict(spec.environment_variables), **ours}
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import http.client
 import inspect
+import os
 import socket
 import sys
 import threading
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from fal_serverless.runtime.apps import AsgiApp, WsgiApp, app_of
 from fal_serverless.runtime.events import Answer, Headers, Request, to_json
+from fal_serverless.runtime.ports import divert
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -96,6 +98,8 @@ class Port:
     def __init__(self, loaded: Loaded) -> None:
         self._name = str(loaded.spec.get("name", "function"))
         self._port = int(loaded.spec["port"])
+        if os.environ.get("FAL_LOCAL"):
+            self._port = divert(self._port)
         self._function = loaded.function
         self._server = Server(loaded.function, self._port)
         self._connection: http.client.HTTPConnection | None = None
