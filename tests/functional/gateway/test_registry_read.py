@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -10,9 +11,12 @@ from botocore.stub import Stubber
 from moto import mock_aws
 
 from fal_serverless import keys
+from fal_serverless.aws import records
+from fal_serverless.aws.registry import RegistryTable
 from fal_serverless.aws.registry_read import RegistryReader
 from fal_serverless.errors import AwsError
 from fal_serverless.gateway.protocols import Route
+from fal_serverless.publish import state
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -80,6 +84,31 @@ def test_a_route_and_a_key(table: Any) -> None:
     assert reader.read(None, "k") == (None, key)
     assert reader.read("12-none", "none") == (None, None)
     assert reader.read(None, None) == (None, None)
+
+
+def test_what_publishing_and_key_commands_write_can_be_read(table: Any) -> None:
+    written = state.Route(
+        owner="12",
+        label="call",
+        function="fal-12-call-z",
+        qualifier="call",
+        auth="private",
+        mode="serve",
+        timeout=30,
+        revision="rev",
+    )
+    table.put_item(TableName=TABLE, Item=records.route_item(written))
+    made = keys.generate()
+    stored = keys.KeyRecord(
+        made.id, keys.hash_secret(made.secret), "12", "ADMIN", "ci", 1_900_000_000
+    )
+    registry = RegistryTable(table, TABLE)
+    registry.add_key(stored, "2026-01-01T00:00:00Z")
+    reader = RegistryReader(table, TABLE)
+    route = Route("fal-12-call-z", "call", "private", "serve", 30, "12", "rev")
+    assert reader.read("12-call", made.id) == (route, stored)
+    registry.revoke_key("12", made.id)
+    assert reader.read(None, made.id)[1] == replace(stored, revoked=True)
 
 
 @pytest.mark.parametrize(
