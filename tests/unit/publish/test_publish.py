@@ -1,0 +1,218 @@
+"""Plans, and what a publish leaves behind wherever it dies."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from fal_serverless import publish
+from fal_serverless.errors import ConflictError, SpecError
+from fal_serverless.publish import aliases, plan
+from fal_serverless.publish.apply import Publisher
+from fal_serverless.publish.state import LEASE_SECONDS
+from fal_serverless.spec import FunctionSpec
+from tests.fakes import FakeArtifacts, FakeClock, FakeFunctions, FakeRegistry, Fuse, Killed
+
+TARGET = publish.Target(owner="1234567", stack="s", role="arn:role")
+
+
+class World:
+    def __init__(self) -> None:
+        self.fuse = Fuse()
+        self.registry = FakeRegistry(self.fuse)
+        self.functions = FakeFunctions(self.fuse)
+        self.clock = FakeClock()
+        self.publisher = Publisher(
+            artifacts=FakeArtifacts(self.fuse),
+            functions=self.functions,
+            registry=self.registry,
+            clock=self.clock,
+        )
+
+    def serve(self, name="f", code="a", alias="web", auth=None, **options):
+        package = a_package(name, code, **options)
+        wanted = publish.want(package, TARGET, revision=str(uuid.uuid4()), alias=alias, auth=auth)
+        prepared = publish.prepare(wanted, self.publisher, TARGET.owner)
+        return publish.publish(prepared, package, self.publisher, TARGET).revision
+
+    def answer(self, label):
+        """The revision that a URL leads to, as the gateway and Lambda would find it."""
+        route = self.registry.routes[f"{TARGET.owner}-{label}"]
+        live = self.functions.live[route.function]
+        version = live.aliases.get(route.qualifier, route.qualifier)
+        return live.versions[version]
+
+    def check(self):
+        """Every URL leads to a version that exists; revisions lead to themselves."""
+        for revision in self.registry.revisions(TARGET.owner):
+            assert self.answer(revision.id) == revision.id
+        for alias in self.registry.aliases(TARGET.owner):
+            self.answer(alias.name)
+
+    def orphans(self):
+        kept = {(r.function, r.version) for r in self.registry.revisions(TARGET.owner)}
+        named = {(a.function, a.name) for a in self.registry.aliases(TARGET.owner)}
+        versions = {(n, v) for n, f in self.functions.live.items() for v in f.versions}
+        pointing = {(n, a) for n, f in self.functions.live.items() for a in f.aliases}
+        return (versions - kept) | (pointing - named)
+
+
+def a_package(name="f", code="a", **options):
+    def artifact(digest):
+        return SimpleNamespace(digest=digest, sha256=digest, path=Path(digest), size=10)
+
+    return SimpleNamespace(
+        spec=FunctionSpec(name=name, mode="serve", **options),
+        kind="none",
+        bundle=artifact(code * 64),
+        layers=(artifact("e" * 64),),
+        lock=None,
+        unzipped=100,
+    )
+
+
+def kinds(steps):
+    return [type(step).__name__ for step in steps]
+
+
+def test_a_first_plan_and_a_second():
+    world = World()
+    package = a_package()
+    wanted = publish.want(package, TARGET, revision="r", alias="web")
+    first = publish.prepare(wanted, world.publisher, TARGET.owner)
+    assert kinds(first.plan) == [
+        "Upload",
+        "PublishLayer",
+        "Upload",
+        "PutFunction",
+        "PublishVersion",
+        "RecordRevision",
+        "MoveAlias",
+    ]
+    world.serve()
+    second = publish.prepare(
+        publish.want(a_package(code="b"), TARGET, revision="r2", alias="web"),
+        world.publisher,
+        TARGET.owner,
+    )
+    assert kinds(second.plan) == [
+        "Upload",
+        "PutFunction",
+        "PublishVersion",
+        "RecordRevision",
+        "MoveAlias",
+    ]
+    assert all(plan.describe(step) for step in (*first.plan, *second.plan))
+
+
+def test_revisions_stay_and_the_alias_moves():
+    world = World()
+    first = world.serve(code="a")
+    second = world.serve(code="b")
+    assert world.answer("web") == second.id
+    assert world.answer(first.id) == first.id
+    alias = world.registry.alias(TARGET.owner, "web")
+    assert [move.revision for move in alias.history] == [first.id]
+    assert world.orphans() == set()
+
+
+def test_the_same_code_again_is_another_revision():
+    world = World()
+    assert world.serve().version != world.serve().version
+
+
+def test_auth_is_kept_unless_it_is_given():
+    world = World()
+    assert world.serve().auth == "private"
+    assert world.serve(auth="public").auth == "public"
+    assert world.serve().auth == "public"
+    assert world.serve(auth="private").auth == "private"
+    assert world.serve(alias="").auth == "private"
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_killed_anywhere(elsewhere):
+    calls = 0
+    while True:
+        world = World()
+        before = world.serve(name="f", code="a")
+        world.fuse.left = calls
+        name = "g" if elsewhere else "f"
+        try:
+            after = world.serve(name=name, code="b")
+        except Killed:
+            after = None
+        world.fuse.left = None
+        world.check()
+        assert world.answer(before.id) == before.id
+        if after is not None:
+            break
+        world.clock.time += LEASE_SECONDS + 1
+        done = world.serve(name=name, code="b")
+        world.check()
+        assert world.answer("web") == done.id
+        assert world.orphans() == set()
+        calls += 1
+    assert calls >= 8
+
+
+def test_a_dead_publishers_lease_is_waited_for():
+    world = World()
+    world.registry.leases["fal-1234567-f-z"] = ("dead", world.clock.time + LEASE_SECONDS)
+    began = world.clock.time
+    world.serve()
+    assert world.clock.time - began >= LEASE_SECONDS
+
+
+def test_a_lease_that_never_ends_is_an_error():
+    world = World()
+    world.registry.leases["fal-1234567-f-z"] = ("other", world.clock.time + 1e6)
+    with pytest.raises(ConflictError, match="somebody else"):
+        world.serve()
+
+
+def test_an_alias_that_moves_between_functions_leaves_nothing():
+    world = World()
+    world.serve(name="f", code="a")
+    second = world.serve(name="g", code="b")
+    assert world.answer("web") == second.id
+    assert world.functions.aliases("fal-1234567-f-z") == {}
+    assert world.registry.alias(TARGET.owner, "web").retiring == ""
+
+
+def test_a_used_revision_is_not_deleted():
+    world = World()
+    first = world.serve(code="a")
+    second = world.serve(code="b")
+    with pytest.raises(ConflictError, match="in use"):
+        aliases.delete_revisions(world.registry, world.functions, (first, second))
+    assert len(world.registry.revisions(TARGET.owner)) == 2
+    aliases.delete_revisions(world.registry, world.functions, (first,))
+    assert world.functions.versions(first.function) == (second.version,)
+    aliases.delete(world.registry, world.functions, TARGET.owner, "web")
+    aliases.delete_revisions(world.registry, world.functions, (second,))
+    assert world.functions.live == {}
+    assert world.registry.routes == {}
+
+
+def test_concurrency_options():
+    world = World()
+    world.serve(max_concurrency=5)
+    assert world.functions.live["fal-1234567-f-z"].reserved == 5
+    world.serve()
+    assert world.functions.live["fal-1234567-f-z"].reserved is None
+    with pytest.raises(SpecError, match="cannot be reserved"):
+        world.serve(max_concurrency=950)
+    with pytest.raises(SpecError, match="needs an alias"):
+        world.serve(alias="", min_concurrency=1)
+    world.serve(min_concurrency=2)
+    assert world.functions.provisioned["fal-1234567-f-z", "web"] == 2
+
+
+def test_a_large_environment_is_refused():
+    world = World()
+    with pytest.raises(SpecError, match="too large"):
+        world.serve(environment_variables=(("A", "x" * 5000),))
