@@ -85,7 +85,9 @@ def _bool(value: Any) -> bool:
         return bool(value)
     if isinstance(value, str) and value.lower() in _TRUE | _FALSE:
         return value.lower() in _TRUE
-    if isinstance(value, (str, int)) or (isinstance(value, float) and value.is_integer()):
+    # Like pydantic, which reads whole numbers of 64 bits here and calls all others another type.
+    whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
+    if isinstance(value, str) or (whole and -(2**63) <= value < 2**63):
         raise InvalidError(
             "bool_parsing", "Input should be a valid boolean, unable to interpret input"
         )

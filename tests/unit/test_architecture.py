@@ -1,0 +1,103 @@
+"""Who may import whom, what importing costs, and which names are public."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import fal_serverless
+
+PACKAGE = Path(fal_serverless.__file__).parent
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+def at_run_time(path: Path, *, inner: bool = False) -> set[str]:
+    """Names of the modules that a file imports when it is imported (or, with inner, ever)."""
+    found: set[str] = set()
+    pending: list[ast.AST] = [ast.parse(path.read_text(encoding="utf-8"))]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            pending.extend(node.orelse)
+            continue
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and not inner:
+            continue
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+        pending.extend(ast.iter_child_nodes(node))
+    return found
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_import_directions(path: Path):
+    part = path.relative_to(PACKAGE).parts[0]
+    names = at_run_time(path, inner=True)
+    ours = {name.split(".")[1] for name in names if name.startswith("fal_serverless.")}
+    if part != "aws":
+        assert not {name for name in names if name.startswith(("boto3", "botocore"))}
+    if part != "cli":
+        assert "cli" not in ours
+    forbidden = {
+        "package": {"publish", "aws", "gateway", "local"},
+        "publish": {"aws", "gateway", "local"},
+        "gateway": {"package", "publish", "local", "runtime"},
+        "runtime": {"package", "publish", "aws", "gateway", "local"},
+    }
+    wired = {"lambda_handler.py", "server.py"}
+    assert not ours & forbidden.get(part, set())
+    if part == "gateway" and path.name not in wired:
+        assert "aws" not in ours
+
+
+@pytest.mark.parametrize(
+    "path", sorted((PACKAGE / "runtime").glob("*.py")), ids=lambda path: path.name
+)
+def test_the_runtime_imports_the_standard_library_alone(path: Path):
+    for name in at_run_time(path):
+        top = name.split(".")[0]
+        assert name.startswith("fal_serverless.runtime.") or top in sys.stdlib_module_names, name
+
+
+def loaded_by(statement: str) -> set[str]:
+    code = f"import json, sys\n{statement}\nprint(json.dumps(sorted(sys.modules)))"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(json.loads(ran.stdout))
+
+
+HEAVY = {"boto3", "botocore", "fastapi", "pydantic", "rich", "typer", "uv", "cloudpickle", "mangum"}
+
+
+def test_importing_the_package_loads_nothing_heavy():
+    statement = "from fal_serverless import isolated, cached, LambdaHost"
+    assert not loaded_by(statement) & HEAVY
+
+
+def test_importing_the_runtime_loads_nothing_heavy():
+    assert not loaded_by("import fal_serverless.runtime.handler") & HEAVY
+
+
+def test_importing_the_gateway_needs_no_boto3():
+    assert "boto3" not in loaded_by("import fal_serverless.gateway.lambda_handler")
+
+
+def test_public_names():
+    assert set(fal_serverless.__all__) == {
+        "FalServerlessError",
+        "FalServerlessHost",
+        "FalServerlessKeyCredentials",
+        "IsolatedFunction",
+        "LambdaHost",
+        "LocalHost",
+        "__version__",
+        "cached",
+        "isolated",
+    }
+    for name in fal_serverless.__all__:
+        assert getattr(fal_serverless, name)
