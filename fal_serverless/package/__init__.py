@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from fal_serverless.errors import SpecError
 from fal_serverless.package import bundle as bundles
 from fal_serverless.package import layer as layers
 from fal_serverless.package import requirements, sizes
@@ -94,6 +95,7 @@ def build(
     """
     wanted = requirements.read(found.function.options.get("requirements"), found.path.parent)
     spec = found.function.spec(wanted)
+    refuse_unbuilt(spec)
     description = describe(found.function.function, spec.name) if spec.mode == "serve" else None
     if description is not None and description.needs_pydantic:
         spec = _with_pydantic(found, wanted)
@@ -126,6 +128,22 @@ def build(
         parts=parts,
         openapi=description.openapi if description else None,
     )
+
+
+def refuse_unbuilt(spec: FunctionSpec) -> None:
+    """Raises SpecError for options that this version understands and cannot fulfil."""
+    if spec.kind == "container":
+        raise SpecError(
+            f"'{spec.name}' cannot be served as a container.",
+            reason="this version packages functions as layers, and builds no images",
+            hint="use kind='virtualenv', or leave kind out",
+        )
+    if spec.secrets:
+        raise SpecError(
+            f"'{spec.name}' cannot have secrets.",
+            reason="this version does not fetch secrets",
+            hint="read them inside the function, for example from SSM Parameter Store",
+        )
 
 
 def _with_pydantic(found: Discovered, wanted: tuple[str, ...]) -> FunctionSpec:

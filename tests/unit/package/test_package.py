@@ -18,7 +18,7 @@ from fal_serverless.errors import (
     SerializationError,
     SpecError,
 )
-from fal_serverless.package import bundle, pickling, requirements, sizes
+from fal_serverless.package import bundle, pickling, refuse_unbuilt, requirements, sizes
 from fal_serverless.package.archive import Entry, write_zip
 from fal_serverless.package.describe import describe
 from fal_serverless.spec import FunctionSpec
@@ -152,3 +152,10 @@ def test_discovery(tmp_path):
     with pytest.raises(DiscoveryError) as caught:
         discover(broken, "f")
     assert "ZeroDivisionError" in caught.value.reason
+
+
+@pytest.mark.parametrize("changes", [{"kind": "container"}, {"secrets": ("token",)}])
+def test_options_that_cannot_be_fulfilled_are_refused(changes):
+    with pytest.raises(SpecError, match="'f' cannot"):
+        refuse_unbuilt(FunctionSpec(name="f", **changes))
+    refuse_unbuilt(FunctionSpec(name="f"))
