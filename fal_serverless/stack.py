@@ -29,6 +29,7 @@ class Outputs:
     Attributes:
         gateway_url: without a slash at its end.
         domain: of the gateway, or empty.
+        log_days: how long the logs of functions are kept.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Outputs:
     gateway_url: str
     domain: str
     images: str
+    log_days: int = 30
 
 
 def outputs_of(name: str, values: Mapping[str, str]) -> Outputs:
@@ -58,11 +60,12 @@ def outputs_of(name: str, values: Mapping[str, str]) -> Outputs:
             gateway_url=values["GatewayUrl"].rstrip("/"),
             domain="" if domain == NO_DOMAIN else domain,
             images=values["ImageRepositoryUri"],
+            log_days=int(values["LogRetentionDays"]),
         )
-    except KeyError as error:
+    except (KeyError, ValueError) as error:
         raise StackError(
-            f"The stack '{name}' is not one of fal-serverless.",
-            reason=f"it has no output {error}",
+            f"The stack '{name}' is not one of fal-serverless, or an older one.",
+            reason=f"its outputs lack something, or hold something else: {error}",
             hint="choose another with --stack, or run: fal-serverless stack deploy",
         ) from error
 

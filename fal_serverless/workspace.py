@@ -11,6 +11,7 @@ from fal_serverless.aws.artifacts import ArtifactBucket
 from fal_serverless.aws.cloudformation import Deployer
 from fal_serverless.aws.identity import Identity, caller
 from fal_serverless.aws.lambdas import LambdaFunctions
+from fal_serverless.aws.logs import LambdaLogs
 from fal_serverless.aws.registry import RegistryTable
 from fal_serverless.aws.session import Session, emulator_session, open_session
 from fal_serverless.local.embedded import Embedded
@@ -48,6 +49,7 @@ class Workspace:
     user: str
     registry: RegistryTable
     functions: LambdaFunctions
+    logs: LambdaLogs
     publisher: Publisher
     base: str
     local: bool
@@ -99,6 +101,7 @@ def connect(settings: Settings, progress: Progress | None = None) -> Workspace:
         user=user or "",
         registry=registry,
         functions=functions,
+        logs=LambdaLogs(session.client("logs")),
         publisher=Publisher(
             artifacts=ArtifactBucket(session.client("s3"), outputs.bucket),
             functions=functions,

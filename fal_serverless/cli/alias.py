@@ -1,4 +1,4 @@
-"""``alias list|set|delete``."""
+"""``alias list|set|rollback|split|history|delete``."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fal_serverless import publish
 from fal_serverless.cli import render
 from fal_serverless.cli.context import connect, settings_of
 from fal_serverless.cli.function import check_auth, find
-from fal_serverless.names import check_alias
+from fal_serverless.errors import UsageError
+from fal_serverless.names import check_alias, is_revision_id
 from fal_serverless.publish import aliases
 from fal_serverless.publish.apply import revision_time
 from fal_serverless.publish.lease import lease
@@ -17,6 +19,9 @@ from fal_serverless.publish.plan import effective_auth
 
 if TYPE_CHECKING:
     from fal_serverless.aws.lambdas import LambdaFunctions
+    from fal_serverless.publish.state import Alias, Revision
+    from fal_serverless.spec import Auth
+    from fal_serverless.workspace import Workspace
 
 app = typer.Typer(no_args_is_help=True, help="Names that point at revisions.")
 
@@ -54,29 +59,76 @@ def set_(
     mode = check_auth(auth)
     space = connect(ctx)
     check_alias(name, space.user)
-    revision = find(space, target)[0]
-    clock = space.publisher.clock
-    with (
-        lease(space.registry, revision.function, clock),
-        lease(space.registry, f"{space.user}-{name}", clock),
-    ):
-        wanted = effective_auth(mode, space.registry.alias(space.user, name))
-        moved = aliases.move(
+    moved = _move(space, name, find(space, target)[0], auth=mode, by="set")
+    _show(ctx, space, moved)
+
+
+@app.command()
+def rollback(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(help="Alias.")],
+    to: Annotated[str, typer.Option("--to", help="Revision; the one before, if left out.")] = "",
+) -> None:
+    """Point an alias back at the revision it had before; a split ends."""
+    space = connect(ctx)
+    alias = aliases.find(space.registry, space.user, name)
+    kept = {item.id: item for item in space.registry.revisions(space.user)}
+    revision = kept[aliases.former(alias, frozenset(kept), to)]
+    _show(ctx, space, _move(space, name, revision, auth=None, by="rollback"))
+
+
+@app.command()
+def split(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(help="Alias.")],
+    share: Annotated[str, typer.Argument(help="REVISION=PERCENT.")] = "",
+    stop: Annotated[bool, typer.Option("--stop", help="End the split.")] = False,
+) -> None:
+    """Send a percentage of an alias's requests to a second revision of the same function."""
+    if stop == bool(share):
+        raise UsageError(
+            "A split is begun or stopped.",
+            reason="give REVISION=PERCENT, or --stop, and not both",
+            hint=f"for example: fal-serverless alias split {name} REVISION=10",
+        )
+    space = connect(ctx)
+    second = _share(space, share) if share else None
+    with lease(space.registry, f"{space.user}-{name}", space.publisher.clock):
+        alias = aliases.find(space.registry, space.user, name)
+        first = publish.find_revision(space.publisher, space.user, alias.revision)
+        after = aliases.split(
             space.registry,
             space.functions,
-            revision,
-            name,
-            auth=wanted,
-            now=revision_time(clock),
-            by="set",
+            alias,
+            second,
+            version=first.version,
+            now=revision_time(space.publisher.clock),
         )
-        aliases.retire(space.registry, space.functions, space.user, name)
-    about = {"alias": name, "revision": moved.revision, "auth": moved.auth, "url": space.url(name)}
     if settings_of(ctx).json:
-        render.document(about)
+        shares = {after.split[0]: after.split[1]} if after.split else None
+        render.document({"alias": name, "revision": after.revision, "split": shares})
+    elif after.split:
+        render.line(f"Alias '{name}': {after.split[1]}% to revision '{after.split[0]}',")
+        render.line(f"{100 - after.split[1]}% to revision '{after.revision}'.")
+    else:
+        render.line(f"Alias '{name}': everything to revision '{after.revision}'.")
+
+
+@app.command()
+def history(ctx: typer.Context, name: Annotated[str, typer.Argument(help="Alias.")]) -> None:
+    """List where an alias pointed before, newest first."""
+    space = connect(ctx)
+    alias = aliases.find(space.registry, space.user, name)
+    rows = [{"revision": alias.revision, "at": alias.moved_at, "moved_away_by": None}]
+    rows += [
+        {"revision": move.revision, "at": move.at, "moved_away_by": move.by}
+        for move in alias.history
+    ]
+    if settings_of(ctx).json:
+        render.document({"alias": name, "history": rows})
         return
-    render.line(f"Alias '{name}' points at revision '{moved.revision}' ({moved.auth}).")
-    render.line(f"URL: {about['url']}")
+    columns = ("revision", "at", "moved_away_by")
+    render.table(columns, [[row[c] for c in columns] for row in rows], "It never moved.")
 
 
 @app.command()
@@ -90,6 +142,46 @@ def delete(ctx: typer.Context, name: Annotated[str, typer.Argument(help="Alias."
         render.document({"deleted": name, "revision": alias.revision})
         return
     render.line(f"Deleted alias '{name}'; revision '{alias.revision}' stays.")
+
+
+def _move(space: Workspace, name: str, revision: Revision, *, auth: Auth | None, by: str) -> Alias:
+    clock = space.publisher.clock
+    with (
+        lease(space.registry, revision.function, clock),
+        lease(space.registry, f"{space.user}-{name}", clock),
+    ):
+        moved = aliases.move(
+            space.registry,
+            space.functions,
+            revision,
+            name,
+            auth=effective_auth(auth, space.registry.alias(space.user, name)),
+            now=revision_time(clock),
+            by=by,
+        )
+        aliases.retire(space.registry, space.functions, space.user, name)
+    return moved
+
+
+def _show(ctx: typer.Context, space: Workspace, moved: Alias) -> None:
+    url = space.url(moved.name)
+    if settings_of(ctx).json:
+        about = {"alias": moved.name, "revision": moved.revision, "auth": moved.auth, "url": url}
+        render.document(about)
+        return
+    render.line(f"Alias '{moved.name}' points at revision '{moved.revision}' ({moved.auth}).")
+    render.line(f"URL: {url}")
+
+
+def _share(space: Workspace, text: str) -> tuple[Revision, int]:
+    revision, equals, percent = text.rpartition("=")
+    if not equals or not percent.isdecimal() or not is_revision_id(revision):
+        raise UsageError(
+            f"'{text}' is not a share.",
+            reason="a share is a revision id, '=', and a whole percentage",
+            hint="for example: 21847a72-93e6-4227-ae6f-56bf3a90142d=10",
+        )
+    return publish.find_revision(space.publisher, space.user, revision), int(percent)
 
 
 def _reserved(functions: LambdaFunctions, name: str) -> int | None:

@@ -66,6 +66,8 @@ def serve(
         if dry_run:
             _show_plan(prepared, built, as_json=settings.json)
             return
+        if prepared.existing.function is None:
+            space.logs.keep(wanted.function, space.outputs.log_days)
         outcome = publish.publish(prepared, built, space.publisher, space.target, message=message)
     _show_outcome(outcome, built, alias, space, as_json=settings.json)
 
@@ -138,6 +140,8 @@ def delete(
         with lease(space.registry, function, space.publisher.clock):
             mine = tuple(item for item in doomed if item.function == function)
             aliases.delete_revisions(space.registry, space.functions, mine)
+            if space.functions.get(function) is None:
+                space.logs.delete(function)
     if settings_of(ctx).json:
         render.document({"deleted": [item.id for item in doomed]})
         return

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fal_serverless import __version__, settings
-from fal_serverless.cli import alias, auth, context, function, key, local, render, stack
+from fal_serverless.cli import alias, auth, context, function, key, local, logs, render, stack
 from fal_serverless.errors import FalServerlessError, UsageError
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Give a Python function a URL in your own AWS account.",
 )
+function.app.command("logs")(logs.show)
 app.add_typer(function.app, name="function")
 app.add_typer(function.app, name="fn", hidden=True)
 app.add_typer(alias.app, name="alias")

@@ -20,9 +20,16 @@ def document(value: Mapping[str, Any]) -> None:
     sys.stdout.write(json.dumps(value, indent=2, default=str) + "\n")
 
 
+def compact(value: Mapping[str, Any]) -> None:
+    """One JSON document on one line of stdout, at once: for answers that do not end."""
+    sys.stdout.write(json.dumps(value, default=str) + "\n")
+    sys.stdout.flush()
+
+
 def line(text: str) -> None:
     """One line on stdout, exactly as it is."""
     sys.stdout.write(text + "\n")
+    sys.stdout.flush()
 
 
 def note(text: str) -> None:

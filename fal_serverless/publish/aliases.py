@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING
 
-from fal_serverless.errors import ConflictError, NotFoundError, did_you_mean
+from fal_serverless.errors import ConflictError, NotFoundError, UsageError, did_you_mean
 from fal_serverless.publish.state import HISTORY_MAX, Alias, Move, Route
 from fal_serverless.publish.sweep import sweep
 
@@ -92,6 +92,102 @@ def delete(registry: Registry, functions: Functions, owner: str, name: str) -> A
     for function in {alias.function, alias.retiring} - {""}:
         functions.delete_alias(function, name)
     return alias
+
+
+def former(alias: Alias, kept: frozenset[str], to: str = "") -> str:
+    """The revision id that a rollback leads to. Pure.
+
+    Args:
+        kept: ids of the revisions that still exist.
+        to: the one asked for, or empty for the last one before the present one.
+
+    Raises:
+        NotFoundError: there is no such revision any more, or never was another.
+        UsageError: the alias points there already.
+    """
+    if to == alias.revision:
+        raise UsageError(
+            f"Alias '{alias.name}' points at revision '{to}' already.",
+            reason="a rollback leads to another revision",
+            hint="see where it pointed before: fal-serverless alias history " + alias.name,
+        )
+    past = [to] if to else [move.revision for move in alias.history]
+    for revision in past:
+        if revision in kept and revision != alias.revision:
+            return revision
+    raise NotFoundError(
+        f"Alias '{alias.name}' cannot go back.",
+        reason=f"there is no revision '{to}'"
+        if to
+        else "it never pointed at another revision that still exists",
+        hint="list the revisions with 'fal-serverless function list', and use: alias set",
+    )
+
+
+def split(
+    registry: Registry,
+    functions: Functions,
+    alias: Alias,
+    second: tuple[Revision, int] | None,
+    *,
+    version: str,
+    now: str,
+) -> Alias:
+    """Send part of an alias's requests to a second revision, or end that with None.
+
+    Lambda weighs versions of one function, so both revisions must be versions of the same one.
+
+    Args:
+        second: a revision and its percentage, 1 to 99.
+        version: Lambda version of the revision that the alias points at.
+
+    Raises:
+        UsageError: the percentage or the revision cannot work.
+        ConflictError: provisioned concurrency excludes a split; or the alias just changed.
+    """
+    if second is not None:
+        _check_split(alias, *second)
+    functions.put_alias(
+        alias.function, alias.name, version, (second[0].version, second[1]) if second else None
+    )
+    after = alias.replace(
+        split=(second[0].id, second[1]) if second else None, moved_at=now, token=uuid.uuid4().hex
+    )
+    if not registry.update_alias(after, expected=alias.token):
+        raise ConflictError(
+            f"Alias '{alias.name}' was changed by somebody else just now.",
+            reason="its record is not the one that was read",
+            hint="look at it with 'fal-serverless alias list', and run the command again",
+        )
+    return after
+
+
+def _check_split(alias: Alias, revision: Revision, percent: int) -> None:
+    if not 1 <= percent <= 99:
+        raise UsageError(
+            f"A split cannot send {percent}% to a revision.",
+            reason="a percentage is a whole number from 1 to 99",
+            hint=f"to move everything: fal-serverless alias set {alias.name} {revision.id}",
+        )
+    if revision.id == alias.revision:
+        raise UsageError(
+            f"Alias '{alias.name}' points at revision '{revision.id}' already.",
+            reason="a split needs a second revision",
+            hint="list the revisions with: fal-serverless function list",
+        )
+    if revision.function != alias.function:
+        raise UsageError(
+            f"Alias '{alias.name}' cannot be split with revision '{revision.id}'.",
+            reason=f"it is a version of '{revision.function}', the alias is on '{alias.function}', "
+            "and Lambda splits between versions of one function",
+            hint=f"move everything instead: fal-serverless alias set {alias.name} {revision.id}",
+        )
+    if alias.min_concurrency:
+        raise ConflictError(
+            f"Alias '{alias.name}' cannot be split.",
+            reason="it has provisioned concurrency, and Lambda excludes the one with the other",
+            hint="serve it without min_concurrency first",
+        )
 
 
 def find(registry: Registry, owner: str, name: str) -> Alias:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -48,6 +49,11 @@ class Runtime:
         """
         if self.mode is None or self.loaded is None:
             raise BundleError(self.failure)
+        request_id = event.get("fal", {}).get("request_id")
+        if request_id:
+            # The way from the x-fal-request-id of an answer to the lines of its request.
+            sys.stdout.write(f"fal-request {request_id}\n")
+            sys.stdout.flush()
         remaining = context.get_remaining_time_in_millis() / 1000 if context else 30.0
         answer = self.mode.answer(request_of(event), remaining)
         return event_of(answer, self.loaded.revision)

@@ -50,7 +50,7 @@ def test_the_gateway_is_denied_environments_of_remote_calls():
 
 
 def test_outputs_are_those_that_the_command_reads():
-    values = dict.fromkeys(TEMPLATE["Outputs"], "x")
+    values = dict.fromkeys(TEMPLATE["Outputs"], "30")
     assert stack.outputs_of("s", {**values, "Domain": "-"}).domain == ""
     assert set(TEMPLATE["Outputs"]) == {
         "TableName",
@@ -58,6 +58,7 @@ def test_outputs_are_those_that_the_command_reads():
         "FunctionRoleArn",
         "GatewayFunctionName",
         "GatewayUrl",
+        "LogRetentionDays",
         "Domain",
         "ImageRepositoryUri",
     }

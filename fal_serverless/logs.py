@@ -1,0 +1,97 @@
+"""Which events of a log are shown, and how Lambda's own lines are read. Pure.
+
+Lambda frames what a function prints by lines of its own: ``INIT_START``, ``START RequestId: …``,
+``END RequestId: …``, ``REPORT RequestId: …``. One environment handles one event at a time, so the
+lines between START and END of a stream belong to that request.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+_START = re.compile(r"START RequestId: (\S+)(?: Version: (\S+))?")
+_FRAME = re.compile(r"(END|REPORT|START) RequestId: (\S+)")
+_ERROR = re.compile(
+    r"Traceback \(most recent call last\)|\[ERROR\]|Task timed out|Runtime exited|"
+    r"^(?:[A-Za-z_]\w*\.)*[A-Za-z_]\w*(?:Error|Exception|Exit|Interrupt)\b|"
+    r"Status: (?:error|timeout)"
+)
+
+
+@dataclass(frozen=True)
+class LogEvent:
+    """One event of a log.
+
+    Attributes:
+        id: of the event, for recognising it again.
+        time: milliseconds since the epoch.
+        stream: of one environment.
+        request: Lambda's id of the request, or ``""`` outside of one.
+    """
+
+    id: str
+    time: int
+    stream: str
+    message: str
+    request: str = ""
+
+
+def stream_version(stream: str) -> str:
+    """The Lambda version in a log stream's name (``2026/11/24/[3]abc…``), or ``""``."""
+    found = re.search(r"\[([^\]]+)\]", stream)
+    return found[1] if found else ""
+
+
+class Attribution:
+    """Gives each event the request it belongs to; events come in order of time."""
+
+    def __init__(self) -> None:
+        self._current: dict[str, str] = {}
+
+    def of(self, event: LogEvent) -> LogEvent:
+        """The event with its request."""
+        started = _START.search(event.message)
+        if started:
+            self._current[event.stream] = started[1]
+        framed = _FRAME.search(event.message)
+        request = framed[2] if framed else self._current.get(event.stream, "")
+        if framed and framed[1] == "REPORT":
+            self._current.pop(event.stream, None)
+        return LogEvent(event.id, event.time, event.stream, event.message, request)
+
+
+def attributed(events: Iterable[LogEvent]) -> Iterator[LogEvent]:
+    """The events with their requests."""
+    attribution = Attribution()
+    for event in events:
+        yield attribution.of(event)
+
+
+def failed_requests(events: Iterable[LogEvent]) -> frozenset[str]:
+    """Requests whose lines tell of an error; ``""`` stands for init."""
+    return frozenset(event.request for event in events if _ERROR.search(event.message.strip()))
+
+
+def aliases_of_request(events: Iterable[LogEvent], request: str) -> frozenset[str]:
+    """Lambda's ids of a request that is known by either side's id.
+
+    The runtime's first line for each request holds the gateway's id, so that the
+    ``x-fal-request-id`` of an answer leads to its lines.
+    """
+    marker = f"fal-request {request}"
+    return frozenset(
+        {request} | {event.request for event in events if marker in event.message and event.request}
+    )
+
+
+def shown(event: LogEvent) -> str:
+    """One line for a person: time in UTC, message."""
+    at = datetime.fromtimestamp(event.time / 1000, timezone.utc)
+    text = event.message.rstrip("\n")
+    return f"{at:%Y-%m-%d %H:%M:%S}.{event.time % 1000:03d} {text}"

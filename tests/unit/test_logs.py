@@ -1,0 +1,57 @@
+"""Reading Lambda's log: which lines belong to which request, and which requests failed."""
+
+from __future__ import annotations
+
+from fal_serverless import logs
+from fal_serverless.cli.logs import choose
+from fal_serverless.logs import LogEvent
+
+LINES = (
+    ("a", "INIT_START Runtime Version: python:3.12"),
+    ("a", "START RequestId: r1 Version: 3"),
+    ("b", "START RequestId: r2 Version: 3"),
+    ("a", "fal-request mine"),
+    ("b", "hello from two"),
+    ("a", "hello from one"),
+    ("b", "Traceback (most recent call last):"),
+    ("b", "END RequestId: r2"),
+    ("a", "END RequestId: r1"),
+    ("b", "REPORT RequestId: r2 Duration: 1 ms"),
+    ("a", "REPORT RequestId: r1 Duration: 1 ms"),
+    ("a", "between two requests"),
+)
+EVENTS = [
+    LogEvent(str(number), 1000 + number, f"2026/11/24/[3]{stream}", message)
+    for number, (stream, message) in enumerate(LINES)
+]
+
+
+def test_lines_belong_to_the_request_of_their_own_stream():
+    found = list(logs.attributed(EVENTS))
+    requests = [event.request for event in found]
+    assert requests == ["", *["r1", "r2", "r1", "r2", "r1", "r2", "r2", "r1", "r2", "r1"], ""]
+
+
+def test_one_request_by_either_id():
+    found = list(logs.attributed(EVENTS))
+    by_lambda = choose(found, request="r1", errors=False)
+    assert [event.message for event in by_lambda][1:3] == ["fal-request mine", "hello from one"]
+    assert choose(found, request="mine", errors=False) == by_lambda
+    assert choose(found, request="another", errors=False) == []
+
+
+def test_errors_are_whole_requests():
+    found = choose(list(logs.attributed(EVENTS)), request="", errors=True)
+    assert {event.request for event in found} == {"r2"}
+    assert "hello from two" in [event.message for event in found]
+
+
+def test_errors_of_init_are_found():
+    failed = LogEvent("x", 1, "s", "ModuleNotFoundError: No module named 'numpy'")
+    assert choose([failed], request="", errors=True) == [failed]
+
+
+def test_shown_and_versions():
+    assert logs.shown(LogEvent("1", 86_400_007, "s", "hi\n")) == "1970-01-02 00:00:00.007 hi"
+    assert logs.stream_version("2026/11/24/[17]abc") == "17"
+    assert logs.stream_version("plain") == ""
