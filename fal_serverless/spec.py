@@ -194,10 +194,31 @@ def build_spec(
         ),
         min_concurrency=_whole("min_concurrency", given.get("min_concurrency", 0), 0, 100_000, ""),
         environment_variables=_variables(given.get("environment", {})),
-        secrets=_names("secrets", given.get("secrets", ())),
+        secrets=tuple(map(check_secret_name, _names("secrets", given.get("secrets", ())))),
         local_modules=_names("local_modules", given.get("local_modules", ())),
         files=_names("files", given.get("files", ())),
     )
+
+
+def check_secret_name(name: str) -> str:
+    """``name`` itself when it can be an environment variable of a function.
+
+    Raises:
+        SpecError: it has other characters, or is one that Lambda or fal-serverless sets.
+    """
+    if not _VARIABLE.fullmatch(name):
+        raise SpecError(
+            f"A secret cannot be called {name!r}.",
+            reason="names are letters, digits and '_', beginning with a letter",
+            hint="use a name such as OPENAI_API_KEY",
+        )
+    if name in RESERVED_ENVIRONMENT or name.startswith("FAL_"):
+        raise SpecError(
+            f"A secret cannot be called {name!r}.",
+            reason="Lambda or fal-serverless sets that variable",
+            hint="choose another name",
+        )
+    return name
 
 
 def machine_memory(machine_type: str | int) -> int:

@@ -13,6 +13,7 @@ from fal_serverless.aws.identity import Identity, caller
 from fal_serverless.aws.lambdas import LambdaFunctions
 from fal_serverless.aws.logs import LambdaLogs
 from fal_serverless.aws.registry import RegistryTable
+from fal_serverless.aws.secrets import SecretStore
 from fal_serverless.aws.session import Session, emulator_session, open_session
 from fal_serverless.local.embedded import Embedded
 from fal_serverless.publish import Target
@@ -50,6 +51,7 @@ class Workspace:
     registry: RegistryTable
     functions: LambdaFunctions
     logs: LambdaLogs
+    secrets: SecretStore
     publisher: Publisher
     base: str
     local: bool
@@ -102,6 +104,7 @@ def connect(settings: Settings, progress: Progress | None = None) -> Workspace:
         registry=registry,
         functions=functions,
         logs=LambdaLogs(session.client("logs")),
+        secrets=SecretStore(session.client("ssm"), outputs.name, user or ""),
         publisher=Publisher(
             artifacts=ArtifactBucket(session.client("s3"), outputs.bucket),
             functions=functions,

@@ -55,6 +55,7 @@ def serve(
     space = connect(ctx)
     if alias:
         check_alias(alias, space.user)
+    space.secrets.require(found.function.spec().secrets)
     steps = Steps()
     with tempfile.TemporaryDirectory(prefix="fal-serve-") as work:
         built = package.build(found, cache=settings.home / "cache", work=Path(work), progress=steps)

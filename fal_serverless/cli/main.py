@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fal_serverless import __version__, settings
-from fal_serverless.cli import alias, auth, context, function, key, local, logs, render, stack
+from fal_serverless.cli import (
+    alias,
+    auth,
+    context,
+    function,
+    key,
+    local,
+    logs,
+    render,
+    secret,
+    stack,
+)
 from fal_serverless.errors import FalServerlessError, UsageError
 
 if TYPE_CHECKING:
@@ -34,6 +45,8 @@ app.add_typer(alias.app, name="alias")
 app.add_typer(alias.app, name="aliases", hidden=True)
 app.add_typer(key.app, name="key")
 app.add_typer(key.app, name="keys", hidden=True)
+app.add_typer(secret.app, name="secret")
+app.add_typer(secret.app, name="secrets", hidden=True)
 app.add_typer(auth.app, name="auth")
 app.add_typer(stack.app, name="stack")
 app.add_typer(local.app, name="local")

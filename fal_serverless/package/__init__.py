@@ -138,12 +138,6 @@ def refuse_unbuilt(spec: FunctionSpec) -> None:
             reason="this version packages functions as layers, and builds no images",
             hint="use kind='virtualenv', or leave kind out",
         )
-    if spec.secrets:
-        raise SpecError(
-            f"'{spec.name}' cannot have secrets.",
-            reason="this version does not fetch secrets",
-            hint="read them inside the function, for example from SSM Parameter Store",
-        )
 
 
 def _with_pydantic(found: Discovered, wanted: tuple[str, ...]) -> FunctionSpec:

@@ -45,14 +45,17 @@ class Loaded:
 
 
 def load(root: Path) -> Loaded:
-    """Load the bundle in ``root``, and run its setup function.
+    """Load the bundle in ``root``, and run its setup function; its secrets are fetched first.
 
     Raises:
-        BundleError: it is incomplete, or was made for another Python or processor.
+        BundleError: it is incomplete, was made for another Python or processor, or a secret of
+            its is not to be had.
     """
     spec = _read_spec(root)
     pickled = (root / "function.pkl").read_bytes()
     check(spec, pickled)
+    if spec.get("secrets"):
+        _fetch_secrets(spec["secrets"])
     if str(root) not in sys.path:
         sys.path.insert(0, str(root))
     content = pickle.loads(pickled)  # noqa: S301 - the digest was compared just now
@@ -99,6 +102,15 @@ def plain(function: Any) -> Callable[..., Any]:
     wrapped = type(function).__name__ == "IsolatedFunction"
     found: Callable[..., Any] = inner if wrapped and callable(inner) else function
     return found
+
+
+def _fetch_secrets(names: list[str]) -> None:
+    from fal_serverless.runtime.secrets import SecretError, install
+
+    try:
+        install(names)
+    except SecretError as error:
+        raise BundleError(str(error)) from error
 
 
 def _read_spec(root: Path) -> dict[str, Any]:

@@ -154,7 +154,7 @@ def test_discovery(tmp_path):
     assert "ZeroDivisionError" in caught.value.reason
 
 
-@pytest.mark.parametrize("changes", [{"kind": "container"}, {"secrets": ("token",)}])
+@pytest.mark.parametrize("changes", [{"kind": "container"}])
 def test_options_that_cannot_be_fulfilled_are_refused(changes):
     with pytest.raises(SpecError, match="'f' cannot"):
         refuse_unbuilt(FunctionSpec(name="f", **changes))
