@@ -14,7 +14,7 @@ from fal_serverless.errors import DiscoveryError, did_you_mean
 from fal_serverless.function import IsolatedFunction
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from types import ModuleType
 
 
@@ -59,6 +59,18 @@ def discover(file: str | Path, name: str, *, local_modules: Iterable[str] = ()) 
         modules=modules,
         sources=tuple(_inner_sources(modules, path.parent)),
     )
+
+
+def beside(function: Callable[..., object]) -> tuple[ModuleType, ...]:
+    """The function's own module and the modules beside it, for pickling them by value."""
+    module = sys.modules.get(function.__module__)
+    file = getattr(module, "__file__", None)
+    if module is None or not file:
+        return ()
+    path = Path(file).resolve()
+    # cloudpickle takes what __main__ holds by value already.
+    own = () if module.__name__ == "__main__" else (module,)
+    return (*own, *_local_modules(path.parent, module))
 
 
 def load_module(path: Path) -> ModuleType:

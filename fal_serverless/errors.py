@@ -164,6 +164,30 @@ class RemoteError(OperationError):
     code = "remote"
 
 
+class RemoteTimeoutError(RemoteError):
+    """A remote call took longer than its timeout."""
+
+    code = "remote_timeout"
+
+
+class RemoteCrashError(RemoteError):
+    """The process of a remote call died, for example without memory."""
+
+    code = "remote_crash"
+
+
+class ThrottledError(RemoteError):
+    """AWS would not take a call, however long it was waited for."""
+
+    code = "throttled"
+
+
+class MissingDependencyError(RemoteError, ModuleNotFoundError):
+    """A remote call needs a module that its environment does not have."""
+
+    code = "missing_dependency"
+
+
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """The known name that looks most like ``word``, or None."""
     found = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)

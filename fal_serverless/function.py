@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import functools
+import os
+from collections.abc import Sized
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
 
-from fal_serverless.errors import OperationError, SpecError
+from fal_serverless.errors import SpecError
 from fal_serverless.hosts import LambdaHost, LocalHost
 from fal_serverless.spec import FunctionSpec, build_spec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from concurrent.futures import Future
+    from typing import Literal
 
     from typing_extensions import ParamSpec, Unpack
 
@@ -83,13 +87,63 @@ class IsolatedFunction(Generic[P, R]):
         """Call the plain function here and now."""
         return self.function(*args, **kwargs)
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:  # noqa: ARG002
-        """Calls are remote by default, which this version does not do yet."""
-        raise OperationError(
-            f"'{self.name}' cannot be called remotely by this version.",
-            reason="this version serves functions over HTTP; remote calls are not in it",
-            hint=f"use {self.name}.local(…), or serve it and call its URL",
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call the function on its host, and return its value.
+
+        Inside a function that runs on a host already, the call stays in that process.
+
+        Raises:
+            BaseException: what the function raised, with the remote traceback as its cause.
+            RemoteError: the call failed outside of the function.
+        """
+        if _on_a_host():
+            return self.function(*args, **kwargs)
+        from fal_serverless.remote.fanout import runner
+
+        return cast("R", runner(self)(args, kwargs))
+
+    def submit(self, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
+        """Begin a call; its future can be cancelled until it started."""
+        from fal_serverless.remote import fanout
+
+        return fanout.submit(self, args, kwargs)
+
+    async def aio(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call the function on its host without blocking the event loop."""
+        import asyncio
+
+        starting = asyncio.get_running_loop().run_in_executor(
+            None, lambda: self.submit(*args, **kwargs)
         )
+        return await asyncio.wrap_future(await starting)
+
+    def map(
+        self,
+        items: Iterable[Any],
+        *,
+        ordered: bool = True,
+        concurrency: int = 32,
+        on_error: Literal["raise", "return"] = "raise",
+    ) -> Iterator[R]:
+        """Call the function once for each item, many at a time; results come as they are ready.
+
+        Args:
+            items: one argument each; read as far as calls can begin, so it may be endless.
+            ordered: results in the order of the items.
+            concurrency: calls under way at a time, 1 to 128.
+            on_error: ``raise`` ends at the first exception, ``return`` gives it as the result.
+
+        Raises:
+            SpecError: an option cannot work.
+        """
+        from fal_serverless.remote import fanout
+
+        fanout.check(concurrency, on_error)
+        total = len(items) if isinstance(items, Sized) else None
+        results = fanout.stream(
+            self, items, ordered=ordered, concurrency=concurrency, on_error=on_error
+        )
+        return fanout.progress(results, total)
 
     def __repr__(self) -> str:
         return f"<IsolatedFunction {self.name}>"
@@ -166,6 +220,10 @@ class CachedFunction(Generic[P, R]):
 def cached(function: Callable[P, R]) -> CachedFunction[P, R]:
     """Run ``function`` once per environment and set of arguments; the answer is kept."""
     return CachedFunction(function)
+
+
+def _on_a_host() -> bool:
+    return bool(os.environ.get("AWS_LAMBDA_FUNCTION_NAME") or os.environ.get("FAL_ENVIRONMENT"))
 
 
 def check_requirements(value: object) -> None:

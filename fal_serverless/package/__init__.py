@@ -130,6 +130,24 @@ def build(
     )
 
 
+def environment_layers(
+    spec: FunctionSpec, *, cache: Path, progress: Progress, run: Runner = run_uv
+) -> tuple[Layer, ...]:
+    """The layers of an environment without a function: the requirements' and the runtime's.
+
+    Raises:
+        SpecError: the environment cannot be made of layers.
+        RequirementsError: the requirements have no answer for the target.
+        PackageTooLargeError: they are above Lambda's limit.
+        PackagingError: uv failed.
+    """
+    refuse_unbuilt(spec)
+    _, made = _requirements_layer(spec, cache, progress, run)
+    runtime = build_runtime_layer(spec.environment.python, cache)
+    sizes.check(spec.name, {**(made.parts if made else {}), "runtime": runtime.unzipped})
+    return (*([made] if made else []), runtime)
+
+
 def refuse_unbuilt(spec: FunctionSpec) -> None:
     """Raises SpecError for options that this version understands and cannot fulfil."""
     if spec.kind == "container":

@@ -45,10 +45,10 @@ def test_import_directions(path: Path):
     if part != "cli":
         assert "cli" not in ours
     forbidden = {
-        "package": {"publish", "aws", "gateway", "local"},
-        "publish": {"aws", "gateway", "local"},
-        "gateway": {"package", "publish", "local", "runtime"},
-        "runtime": {"package", "publish", "aws", "gateway", "local"},
+        "package": {"publish", "aws", "gateway", "local", "remote"},
+        "publish": {"aws", "gateway", "local", "remote"},
+        "gateway": {"package", "publish", "local", "runtime", "remote"},
+        "runtime": {"package", "publish", "aws", "gateway", "local", "remote"},
     }
     wired = {"lambda_handler.py", "server.py"}
     assert not ours & forbidden.get(part, set())

@@ -1,0 +1,221 @@
+"""A call as an event, and an answer as a value or an exception."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import linecache
+import pickle
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from fal_serverless.errors import (
+    FalServerlessError,
+    MissingDependencyError,
+    RemoteCrashError,
+    RemoteError,
+    RemoteTimeoutError,
+    SerializationError,
+)
+from fal_serverless.runtime.call import FORMAT, INLINE_MAX
+from fal_serverless.spec import host_python
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from fal_serverless.function import IsolatedFunction
+
+
+@dataclass(frozen=True)
+class Pickled:
+    """A function, pickled; equal content has an equal digest."""
+
+    name: str
+    content: bytes
+    digest: str
+
+
+class RemoteTraceback(Exception):  # noqa: N818 - it is what its name says, and nothing failed in it
+    """The traceback of the other side, as the cause of the exception that came back."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.text = text
+
+    def __str__(self) -> str:
+        return f"\n{self.text}"
+
+
+def pickled(function: IsolatedFunction[..., Any]) -> Pickled:
+    """The function with its setup function and the modules beside its file.
+
+    Raises:
+        SerializationError: it cannot be pickled, or carries too much data by value.
+    """
+    from fal_serverless.discover import beside
+    from fal_serverless.package.pickling import dump
+
+    content = dump(function.function, function.setup_function, beside(function.function))
+    if len(content) > INLINE_MAX // 4:
+        raise SerializationError(
+            f"'{function.name}' is {len(content):,} bytes as a pickle.",
+            reason=f"{INLINE_MAX // 4:,} are the limit: a variable that it uses holds much data",
+            hint="pass the data as an argument, which may be of any size",
+        )
+    return Pickled(function.name, content, hashlib.sha256(content).hexdigest())
+
+
+def folder_of(function: Callable[..., Any]) -> Path:
+    """The folder of a function's file, or the current one."""
+    file = getattr(sys.modules.get(function.__module__), "__file__", None)
+    return Path(file).resolve().parent if file else Path.cwd()
+
+
+def event_of(function: Pickled) -> dict[str, Any]:
+    """The event of a call, without its arguments."""
+    return {
+        "fal": {"mode": "call"},
+        "format": FORMAT,
+        "python": host_python(),
+        "function": base64.b64encode(function.content).decode(),
+        "digest": function.digest,
+    }
+
+
+def write_arguments(
+    name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any], file: IO[bytes]
+) -> int:
+    """Pickle arguments into a file; their size in bytes.
+
+    Raises:
+        SerializationError: one cannot be pickled; it is named.
+    """
+    import cloudpickle
+
+    try:
+        cloudpickle.dump((args, dict(kwargs)), file, protocol=pickle.HIGHEST_PROTOCOL)
+    except Exception as error:
+        named = {**{f"argument {n}": value for n, value in enumerate(args, 1)}, **kwargs}
+        culprit = next((key for key, value in named.items() if not _travels(value)), "an argument")
+        raise SerializationError(
+            f"'{name}' cannot be called with these arguments.",
+            reason=f"{culprit} cannot be pickled: {type(error).__name__}: {error}",
+            hint="pass plain data, and make what cannot travel inside the function",
+        ) from error
+    return file.tell()
+
+
+def value_of(name: str, answer: Mapping[str, Any], stored: Callable[[], Any]) -> Any:
+    """The value that an answer holds; ``stored`` loads one that was too large for it.
+
+    Raises:
+        BaseException: the function's own exception, with the remote traceback as its cause.
+        MissingDependencyError: a module is missing in the environment.
+        SerializationError: the value did not pickle, or the call was refused.
+        RemoteError: the exception could not travel.
+    """
+    if "error" in answer:
+        raise _exception(name, answer["error"])
+    if "refused" in answer:
+        raise SerializationError(
+            f"'{name}' was not called.",
+            reason=str(answer["refused"]),
+            hint="call it from the Python version it shall run on",
+        )
+    if "unpicklable" in answer:
+        raise SerializationError(
+            f"The result of '{name}' cannot travel.",
+            reason=str(answer["unpicklable"]),
+            hint="return plain data: for example a list of a generator, or a path's content",
+        )
+    if "stored" in answer:
+        return stored()
+    return pickle.loads(base64.b64decode(answer["value"]))  # noqa: S301 - our own call's answer
+
+
+def show_output(answer: Mapping[str, Any], label: str = "") -> None:
+    """Print what the function printed, each line after ``label``."""
+    for stream, text in answer.get("output", []):
+        target = sys.stdout if stream == "out" else sys.stderr
+        if label:
+            text = "".join(f"[{label}] {line}" for line in str(text).splitlines(keepends=True))
+        target.write(text)
+        target.flush()
+
+
+def lambda_failure(name: str, payload: bytes, timeout: int, memory: int) -> FalServerlessError:
+    """The error for an invocation that Lambda itself ended."""
+    try:
+        said = json.loads(payload)
+    except ValueError:
+        said = {}
+    kind, message = str(said.get("errorType", "")), str(said.get("errorMessage", ""))
+    if "timed out" in message.lower() or "Timedout" in kind:
+        return RemoteTimeoutError(
+            f"'{name}' did not end within {timeout} s.",
+            reason=message or "Lambda stopped it",
+            hint=f"call {name}.on(timeout=…), at most 900, or split the work with .map(…)",
+        )
+    if "ExitError" in kind or any(word in message.lower() for word in ("exit", "signal", "died")):
+        return RemoteCrashError(
+            f"The process that ran '{name}' died.",
+            reason=f"{kind} {message}".strip() + f"; it had {memory} MB of memory",
+            hint=f'if it needs more memory, call {name}.on(machine_type="L")',
+        )
+    return RemoteError(
+        f"Lambda could not run '{name}'.",
+        reason=f"{kind} {message}".strip() or "it gives no reason",
+        hint="see its log in CloudWatch",
+    )
+
+
+def _travels(value: Any) -> bool:
+    import cloudpickle
+
+    try:
+        cloudpickle.dumps(value)
+    except Exception:  # noqa: BLE001 - objects refuse in their own ways
+        return False
+    return True
+
+
+def _exception(name: str, error: Mapping[str, Any]) -> BaseException:
+    said = f"{error['type']}: {error['message']}"
+    cause = RemoteTraceback(_traceback(error["frames"]) + said)
+    found: BaseException | None = None
+    if error["type"] == "ModuleNotFoundError" and error.get("module"):
+        module = str(error["module"]).partition(".")[0]
+        found = MissingDependencyError(
+            f"'{name}' needs the module '{module}', which its environment does not have.",
+            reason=said,
+            hint=f'add it: @isolated(requirements=["{module}"])',
+        )
+    elif error["pickled"]:
+        try:
+            found = pickle.loads(base64.b64decode(error["pickled"]))  # noqa: S301 - our own answer
+        except Exception:  # noqa: BLE001 - its class may refuse in any way; its text is left
+            found = None
+    if found is None:
+        found = RemoteError(
+            f"'{name}' raised {error['type']}.",
+            reason=str(error["message"]) or "it says nothing",
+            hint="its class cannot be loaded here; the remote traceback stands above",
+        )
+    found.__cause__ = cause
+    return found
+
+
+def _traceback(frames: list[list[Any]]) -> str:
+    """A traceback with the source lines of this machine, where the files are."""
+    lines = ["Remote traceback (most recent call last):\n"]
+    for filename, number, name, line in frames:
+        lines.append(f'  File "{filename}", line {number}, in {name}\n')
+        text = str(line) or (
+            linecache.getline(filename, int(number)).strip() if Path(filename).is_file() else ""
+        )
+        if text:
+            lines.append(f"    {text}\n")
+    return "".join(lines)

@@ -1,0 +1,291 @@
+"""Call mode: run a pickled function with pickled arguments, and send back what came of it.
+
+Only the owner of the AWS account reaches this, by IAM: the gateway may not invoke the Lambda
+functions that run it. Everything is compared before anything is unpickled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import http.client
+import inspect
+import io
+import json
+import os
+import pickle
+import sys
+import tempfile
+import traceback
+from collections import OrderedDict
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from fal_serverless.runtime.loader import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+FORMAT = 1
+INLINE_MAX = 4_000_000
+"""Bytes of a pickle that travel inside the event or the answer; base64 makes a third more, and
+Lambda carries 6,291,556 bytes."""
+OUTPUT_MAX = 262_144
+"""Characters of printed text that an answer brings back, the last ones."""
+KEPT = 16
+"""Functions that an environment remembers."""
+_CHUNK = 1 << 20
+
+_functions: OrderedDict[str, Callable[..., Any]] = OrderedDict()
+_secrets_fetched = False
+
+
+class RefusedError(Exception):
+    """The call must not be made here."""
+
+
+def handler(event: dict[str, Any], context: object) -> dict[str, Any]:  # noqa: ARG001
+    """What Lambda calls."""
+    global _secrets_fetched
+    if not _secrets_fetched:
+        from fal_serverless.runtime.secrets import install
+
+        install([name for name in os.environ.get("FAL_SECRETS", "").split(",") if name])
+        _secrets_fetched = True
+    output = Output()
+    with output.captured():
+        answer = perform(event)
+    return {**answer, "output": output.parts()}
+
+
+def perform(event: dict[str, Any]) -> dict[str, Any]:
+    """The answer to one call: a value, an exception, or why it was refused."""
+    try:
+        check(event)
+    except RefusedError as error:
+        return {"format": FORMAT, "refused": str(error)}
+    try:
+        function = _function(base64.b64decode(event["function"]), event["digest"])
+        args, kwargs = _arguments(event)
+        value = function(*args, **kwargs)
+        if inspect.isawaitable(value):
+            value = asyncio.run(_wait(value))
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - the user's code may raise anything
+        return {"format": FORMAT, "error": described(error)}
+    return {"format": FORMAT, **_result(value, event)}
+
+
+def check(event: dict[str, Any]) -> None:
+    """Compare what the call was made for with what is here.
+
+    Raises:
+        RefusedError: they differ.
+    """
+    if event.get("format") != FORMAT:
+        raise RefusedError(f"call format {event.get('format')!r} is not {FORMAT}")
+    here = f"{sys.version_info.major}.{sys.version_info.minor}"
+    if event.get("python") != here:
+        raise RefusedError(f"pickled by Python {event.get('python')}, and this is Python {here}")
+
+
+def described(error: BaseException) -> dict[str, Any]:
+    """An exception for the way back: itself if it can be pickled, and always as text."""
+    frames = [
+        [frame.filename, frame.lineno or 0, frame.name, frame.line or ""]
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not frame.filename.endswith(("runtime/call.py", "runtime\\call.py"))
+    ]
+    try:
+        import cloudpickle
+
+        # What hangs on it (frames, causes) stays here; a copy that cannot be loaded is no use.
+        pickled = cloudpickle.dumps(_bare(error))
+        pickle.loads(pickled)  # noqa: S301 - our own bytes of a moment ago
+    except Exception:  # noqa: BLE001 - then its text goes alone
+        pickled = b""
+    return {
+        "type": type(error).__name__,
+        "message": str(error),
+        "module": getattr(error, "name", None) if isinstance(error, ImportError) else None,
+        "frames": frames,
+        "pickled": base64.b64encode(pickled).decode() if len(pickled) < INLINE_MAX // 4 else "",
+    }
+
+
+def _bare(error: BaseException) -> BaseException:
+    error.__traceback__ = None
+    error.__cause__ = None
+    error.__context__ = None
+    return error
+
+
+async def _wait(value: Any) -> Any:
+    return await value
+
+
+def _function(pickled: bytes, digest: str) -> Callable[..., Any]:
+    known = _functions.get(digest)
+    if known is not None:
+        _functions.move_to_end(digest)
+        return known
+    if hashlib.sha256(pickled).hexdigest() != digest:
+        raise ValueError("the function's pickle is not the one that was announced")
+    content = pickle.loads(pickled)  # noqa: S301 - sent by the account's owner, compared above
+    if content["setup"] is not None:
+        plain(content["setup"])()
+    _functions[digest] = plain(content["function"])
+    while len(_functions) > KEPT:
+        _functions.popitem(last=False)
+    return _functions[digest]
+
+
+def _arguments(event: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    if "arguments_path" in event:
+        with Path(event["arguments_path"]).open("rb") as file:
+            args, kwargs = pickle.load(file)  # noqa: S301 - written by the caller
+    elif "arguments_url" in event:
+        with tempfile.TemporaryFile() as file:
+            download(event["arguments_url"], file)
+            file.seek(0)
+            args, kwargs = pickle.load(file)  # noqa: S301 - from the caller's own bucket
+    else:
+        args, kwargs = pickle.loads(base64.b64decode(event["arguments"]))  # noqa: S301 - the same
+    return args, kwargs
+
+
+def _result(value: Any, event: dict[str, Any]) -> dict[str, Any]:
+    import cloudpickle
+
+    try:
+        with tempfile.SpooledTemporaryFile(max_size=INLINE_MAX) as file:
+            try:
+                cloudpickle.dump(value, file, protocol=pickle.HIGHEST_PROTOCOL)
+            except OSError:
+                raise
+            except Exception as error:  # noqa: BLE001 - objects refuse in their own ways
+                said = f"{type(error).__name__}: {error}"
+                return {"unpicklable": f"{type(value).__module__}.{type(value).__name__}: {said}"}
+            size = file.tell()
+            file.seek(0)
+            if size <= INLINE_MAX:
+                return {"value": base64.b64encode(file.read()).decode()}
+            if "result_path" in event:
+                with Path(event["result_path"]).open("wb") as target:
+                    while block := file.read(_CHUNK):
+                        target.write(block)
+            else:
+                upload(event["result_url"], file, size)
+            return {"stored": size}
+    except OSError as error:
+        return {"error": described(error)}
+
+
+def download(url: str, file: IO[bytes]) -> None:
+    """Stream what a URL holds into a file.
+
+    Raises:
+        OSError: the connection broke, or the answer is not 200.
+    """
+    with _exchange("GET", url) as response:
+        while block := response.read(_CHUNK):
+            file.write(block)
+
+
+def upload(url: str, file: IO[bytes], size: int) -> None:
+    """Stream ``size`` bytes of a file to a URL.
+
+    Raises:
+        OSError: the connection broke, or the answer is not 200.
+    """
+    with _exchange("PUT", url, file, {"content-length": str(size)}) as response:
+        response.read()
+
+
+@contextmanager
+def _exchange(
+    method: str, url: str, body: Any = None, headers: dict[str, str] | None = None
+) -> Iterator[http.client.HTTPResponse]:
+    parts = urlsplit(url)
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    connection = kind(parts.netloc, timeout=60)
+    try:
+        connection.request(method, f"{parts.path}?{parts.query}", body, headers or {})
+        response = connection.getresponse()
+        if response.status != http.client.OK:
+            # The address is signed: it is not for an error's text.
+            raise OSError(f"S3 answered {response.status} to a {method} of the call's data")
+        yield response
+    except http.client.HTTPException as error:
+        raise OSError(f"S3's answer ended early: {error!r}") from error
+    finally:
+        connection.close()
+
+
+class Output:
+    """Keeps the last of what is printed, beside printing it."""
+
+    def __init__(self) -> None:
+        self._parts: list[list[str]] = []
+        self._size = 0
+
+    @contextmanager
+    def captured(self) -> Iterator[None]:
+        """Keep what is printed meanwhile."""
+        before = sys.stdout, sys.stderr
+        sys.stdout, sys.stderr = _Tee(before[0], "out", self), _Tee(before[1], "err", self)
+        try:
+            yield
+        finally:
+            sys.stdout, sys.stderr = before
+
+    def add(self, stream: str, text: str) -> None:
+        """Keep a piece; the oldest make room."""
+        if self._parts and self._parts[-1][0] == stream and len(self._parts[-1][1]) < _CHUNK // 64:
+            self._parts[-1][1] += text
+        else:
+            self._parts.append([stream, text])
+        self._size += len(text)
+        while self._size > OUTPUT_MAX and self._parts:
+            first = self._parts[0]
+            surplus = self._size - OUTPUT_MAX
+            dropped = min(surplus, len(first[1]))
+            first[1] = first[1][dropped:]
+            self._size -= dropped
+            if not first[1]:
+                self._parts.pop(0)
+
+    def parts(self) -> list[list[str]]:
+        """``["out" or "err", text]`` in order."""
+        return self._parts
+
+
+class _Tee(io.TextIOBase):
+    def __init__(self, inner: Any, stream: str, output: Output) -> None:
+        self._inner = inner
+        self._stream = stream
+        self._output = output
+
+    def write(self, text: str) -> int:
+        self._output.add(self._stream, text)
+        self._inner.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        self._inner.flush()
+
+    def writable(self) -> bool:
+        return True
+
+
+def main() -> None:
+    """``python -m fal_serverless.runtime.call REQUEST ANSWER``: one call, by files."""
+    request, answer = Path(sys.argv[1]), Path(sys.argv[2])
+    found = perform(json.loads(request.read_bytes()))
+    answer.write_text(json.dumps(found), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,204 @@
+"""A call as an event, through the runtime, and back as a value or an exception."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import pickle
+import sys
+import threading
+
+import cloudpickle
+import pytest
+
+from fal_serverless import isolated
+from fal_serverless.errors import (
+    MissingDependencyError,
+    RemoteCrashError,
+    RemoteError,
+    RemoteTimeoutError,
+    SerializationError,
+    SpecError,
+)
+from fal_serverless.remote import calls, fanout
+from fal_serverless.runtime import call
+
+
+class CodedError(Exception):
+    def __init__(self, code: int, text: str) -> None:
+        super().__init__(code, text)
+        self.code = code
+
+
+class StubbornError(Exception):
+    def __reduce__(self):
+        raise TypeError("no")
+
+
+@isolated
+def answering(what, *rest, **more):
+    return what(*rest, **more) if callable(what) else what
+
+
+def made(what, *rest, **more):
+    """What calling ``answering`` remotely does, without a network in between."""
+    event = calls.event_of(calls.pickled(answering))
+    with io.BytesIO() as file:
+        calls.write_arguments("answering", (what, *rest), more, file)
+        event["arguments"] = base64.b64encode(file.getvalue()).decode()
+    answer = call.perform(json.loads(json.dumps(event)))
+    return calls.value_of("answering", json.loads(json.dumps(answer)), lambda: "stored")
+
+
+@pytest.mark.parametrize("value", [None, 1, "é", b"\x00", {"a": [1, (2,)]}, float("inf")])
+def test_values_come_back(value):
+    assert made(value) == value
+
+
+def test_keyword_arguments_and_coroutines():
+    async def later(x, *, y):
+        return x - y
+
+    assert made(later, 5, y=3) == 2
+
+
+def test_an_exception_comes_back_as_itself_with_its_traceback():
+    def fail():
+        raise CodedError(7, "bad")
+
+    with pytest.raises(CodedError) as caught:
+        made(fail)
+    assert (caught.value.code, caught.value.args) == (7, (7, "bad"))
+    told = str(caught.value.__cause__)
+    assert "in fail" in told
+    assert 'raise CodedError(7, "bad")' in told
+    assert "runtime/call.py" not in told
+
+
+def test_an_exception_that_does_not_pickle_comes_as_text():
+    def fail():
+        raise StubbornError("what it said")
+
+    with pytest.raises(RemoteError, match="raised StubbornError") as caught:
+        made(fail)
+    assert caught.value.reason == "what it said"
+    assert "in fail" in str(caught.value.__cause__)
+
+
+def test_a_missing_module_names_the_requirement():
+    def fail():
+        import nowhere_to_be_found.part  # noqa: F401
+
+    with pytest.raises(MissingDependencyError) as caught:
+        made(fail)
+    assert isinstance(caught.value, ModuleNotFoundError)
+    assert 'requirements=["nowhere_to_be_found"]' in caught.value.hint
+
+
+def test_exit_is_an_exception_and_not_the_end():
+    with pytest.raises(SystemExit):
+        made(sys.exit, 3)
+
+
+def test_a_result_that_does_not_pickle_is_named():
+    with pytest.raises(SerializationError, match="cannot travel") as caught:
+        made(threading.Lock)
+    assert "_thread.lock" in caught.value.reason
+
+
+def test_an_argument_that_does_not_pickle_is_named():
+    with io.BytesIO() as file, pytest.raises(SerializationError) as caught:
+        calls.write_arguments("f", (1, threading.Lock()), {}, file)
+    assert "argument 2" in caught.value.reason
+
+
+@pytest.mark.parametrize("change", [{"python": "3.9"}, {"format": 99}])
+def test_refused_before_anything_is_unpickled(change):
+    event = {**calls.event_of(calls.pickled(answering)), "function": "not a pickle", **change}
+    with pytest.raises(SerializationError, match="was not called"):
+        calls.value_of("f", call.perform(event), lambda: None)
+
+
+def test_a_pickle_other_than_announced_is_refused():
+    event = {**calls.event_of(calls.pickled(answering)), "digest": "0" * 64, "arguments": ""}
+    with pytest.raises(ValueError, match="not the one that was announced"):
+        calls.value_of("f", call.perform(event), lambda: None)
+
+
+def test_a_function_that_carries_too_much_is_refused():
+    heavy = b"x" * call.INLINE_MAX
+
+    @isolated
+    def carrying():
+        return len(heavy)
+
+    with pytest.raises(SerializationError, match="bytes as a pickle"):
+        calls.pickled(carrying)
+
+
+def test_setup_runs_once_for_an_environment(tmp_path):
+    log = tmp_path / "log"
+
+    def setup():
+        with log.open("a") as file:
+            file.write("setup\n")
+
+    @isolated(setup_function=setup)
+    def prepared():
+        return log.read_text()
+
+    event = calls.event_of(calls.pickled(prepared))
+    event["arguments"] = base64.b64encode(pickle.dumps(((), {}))).decode()
+    for _ in range(2):
+        assert calls.value_of("p", call.perform(event), lambda: None) == "setup\n"
+
+
+def test_large_data_travels_by_files(tmp_path):
+    big = bytes(call.INLINE_MAX + 1)
+    (tmp_path / "in").write_bytes(cloudpickle.dumps(((lambda: big,), {})))
+    event = calls.event_of(calls.pickled(answering))
+    event |= {"arguments_path": str(tmp_path / "in"), "result_path": str(tmp_path / "out")}
+    answer = call.perform(event)
+    assert answer["stored"] > len(big)
+    assert pickle.loads((tmp_path / "out").read_bytes()) == big
+
+
+def test_output_keeps_the_last_and_prints_all(capsys):
+    output = call.Output()
+    with output.captured():
+        print("a" * call.OUTPUT_MAX)
+        print("the end", file=sys.stderr)
+    kept = "".join(text for _, text in output.parts())
+    assert len(kept) == call.OUTPUT_MAX
+    assert output.parts()[-1] == ["err", "the end\n"]
+    assert len(capsys.readouterr().out) == call.OUTPUT_MAX + 1
+    calls.show_output({"output": [["out", "one\ntwo\n"]]}, "f 1")
+    assert capsys.readouterr().out == "[f 1] one\n[f 1] two\n"
+
+
+@pytest.mark.parametrize(
+    ("payload", "error"),
+    [
+        (b'{"errorMessage": "x Task timed out after 3.00 seconds"}', RemoteTimeoutError),
+        (b'{"errorType": "Sandbox.Timedout", "errorMessage": "y"}', RemoteTimeoutError),
+        (b'{"errorType": "Runtime.ExitError", "errorMessage": "signal: killed"}', RemoteCrashError),
+        (b'{"errorType": "Runtime.ImportModuleError", "errorMessage": "z"}', RemoteError),
+        (b"nonsense", RemoteError),
+    ],
+)
+def test_what_lambda_itself_says(payload, error):
+    assert type(calls.lambda_failure("f", payload, 3, 512)) is error
+
+
+@pytest.mark.parametrize(
+    ("concurrency", "on_error"), [(0, "raise"), (129, "raise"), (True, "raise"), (8, "ignore")]
+)
+def test_options_of_map_that_cannot_work(concurrency, on_error):
+    with pytest.raises(SpecError):
+        fanout.check(concurrency, on_error)
+
+
+def test_calls_on_a_host_stay_there(monkeypatch):
+    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "fal-env-x")
+    assert answering(41) == 41
