@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import os
 import sys
 import sysconfig
 from dataclasses import dataclass
@@ -167,17 +168,16 @@ def _import_extra(name: str, path: Path) -> None:
         ) from error
 
 
-def _is_inside(file: str | None, folder: Path) -> bool:
-    if not file:
-        return False
-    path = Path(file)
-    installed = {Path(sysconfig.get_path(key)) for key in ("purelib", "platlib", "stdlib")}
-    return path.is_relative_to(folder) and not any(path.is_relative_to(i) for i in installed)
-
-
 def _local_modules(folder: Path, main: ModuleType) -> Iterator[ModuleType]:
+    # Thousands of modules may be loaded: their paths are compared as text.
+    inside = f"{folder}{os.sep}"
+    keys = ("purelib", "platlib", "stdlib")
+    installed = tuple(f"{Path(sysconfig.get_path(key))}{os.sep}" for key in keys)
     for module in list(sys.modules.values()):
-        if module is not main and _is_inside(getattr(module, "__file__", None), folder):
+        file = getattr(module, "__file__", None)
+        if module is main or not isinstance(file, str) or not file.startswith(inside):
+            continue
+        if not file.startswith(installed):
             yield module
 
 

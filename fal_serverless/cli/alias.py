@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from fal_serverless.spec import Auth
     from fal_serverless.workspace import Workspace
 
-app = typer.Typer(no_args_is_help=True, help="Names that point at revisions.")
+app = typer.Typer(no_args_is_help=True)
 
 
 @app.command("list")

@@ -7,7 +7,7 @@ import typer
 from fal_serverless.cli import render
 from fal_serverless.cli.context import connect, settings_of
 
-app = typer.Typer(no_args_is_help=True, help="Who you are to the stack.")
+app = typer.Typer(no_args_is_help=True)
 
 
 @app.command()

@@ -6,13 +6,13 @@ import sys
 import traceback
 from typing import TYPE_CHECKING
 
-from fal_serverless import workspace
 from fal_serverless.cli.render import Steps
 from fal_serverless.errors import FalServerlessError, UsageError
 
 if TYPE_CHECKING:
     import typer
 
+    from fal_serverless import workspace
     from fal_serverless.settings import Settings
 
 
@@ -24,6 +24,8 @@ def settings_of(ctx: typer.Context) -> Settings:
 
 def connect(ctx: typer.Context) -> workspace.Workspace:
     """The parts, wired for the settings of this run."""
+    from fal_serverless import workspace
+
     return workspace.connect(settings_of(ctx), Steps())
 
 

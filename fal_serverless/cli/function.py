@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from fal_serverless.publish.state import Revision
     from fal_serverless.workspace import Workspace
 
-app = typer.Typer(no_args_is_help=True, help="Serve functions, and look at what is served.")
+app = typer.Typer(no_args_is_help=True)
 
 
 @app.command()

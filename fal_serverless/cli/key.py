@@ -12,7 +12,7 @@ from fal_serverless.cli import render
 from fal_serverless.cli.context import connect, settings_of
 from fal_serverless.publish.apply import revision_time
 
-app = typer.Typer(no_args_is_help=True, help="Keys for private and shared functions.")
+app = typer.Typer(no_args_is_help=True)
 
 
 @app.command()

@@ -13,7 +13,7 @@ from fal_serverless.local.embedded import Embedded, Status
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-app = typer.Typer(no_args_is_help=True, help="The embedded stack: everything on this machine.")
+app = typer.Typer(no_args_is_help=True)
 
 
 @app.command()

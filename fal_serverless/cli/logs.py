@@ -10,7 +10,7 @@ import typer
 from fal_serverless import keys, logs
 from fal_serverless.cli import render
 from fal_serverless.cli.context import connect, settings_of
-from fal_serverless.cli.function import find
+from fal_serverless.cli.function import app, find
 from fal_serverless.errors import UsageError
 from fal_serverless.names import is_revision_id
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from fal_serverless.workspace import Workspace
 
 
+@app.command("logs")
 def show(
     ctx: typer.Context,
     target: Annotated[str, typer.Argument(help="Function, alias or revision; all of them.")] = "",

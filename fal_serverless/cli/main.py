@@ -4,23 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from fal_serverless import __version__, settings
-from fal_serverless.cli import (
-    alias,
-    auth,
-    context,
-    function,
-    key,
-    local,
-    logs,
-    render,
-    secret,
-    stack,
-)
+from fal_serverless.cli import context, render
 from fal_serverless.errors import FalServerlessError, UsageError
 
 if TYPE_CHECKING:
@@ -28,28 +19,72 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 _FLAGS = ("--local", "--json", "--debug")
+_COMPLETION = "_FAL_SERVERLESS_COMPLETE"
 _VALUES = ("--profile", "--region", "--stack")
 
-app = typer.Typer(
-    name="fal-serverless",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-    help="Give a Python function a URL in your own AWS account.",
+
+@dataclass(frozen=True)
+class Group:
+    """A group of commands; its modules are imported when one of its commands is run.
+
+    Attributes:
+        name: and ``also``, which is not shown.
+        modules: of ``fal_serverless.cli``; the first one holds the group.
+    """
+
+    name: str
+    help: str
+    also: str = ""
+    modules: tuple[str, ...] = ()
+
+
+GROUPS = (
+    Group("function", "Serve functions, and look at what is served.", "fn", ("function", "logs")),
+    Group("alias", "Names that point at revisions.", "aliases"),
+    Group("key", "Keys for private and shared functions.", "keys"),
+    Group("secret", "Secrets that functions find in environment variables.", "secrets"),
+    Group("auth", "Who you are for the stack."),
+    Group("stack", "The stack in your AWS account."),
+    Group("local", "The embedded stack on this machine."),
 )
-function.app.command("logs")(logs.show)
-app.add_typer(function.app, name="function")
-app.add_typer(function.app, name="fn", hidden=True)
-app.add_typer(alias.app, name="alias")
-app.add_typer(alias.app, name="aliases", hidden=True)
-app.add_typer(key.app, name="key")
-app.add_typer(key.app, name="keys", hidden=True)
-app.add_typer(secret.app, name="secret")
-app.add_typer(secret.app, name="secrets", hidden=True)
-app.add_typer(auth.app, name="auth")
-app.add_typer(stack.app, name="stack")
-app.add_typer(local.app, name="local")
+
+
+def build(words: Sequence[str]) -> typer.Typer:
+    """The command line for ``words``: only the group that they name is imported.
+
+    Everything together takes most of a second to import, and a list of commands needs none of it.
+    """
+    app = typer.Typer(
+        name="fal-serverless",
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+        help="Give a Python function a URL in your own AWS account.",
+    )
+    app.callback()(main)
+    for group in GROUPS:
+        # Completion reads the words from its own variable.
+        wanted = _COMPLETION in os.environ or not {group.name, group.also}.isdisjoint(words)
+        commands = _load(group) if wanted else _unloaded()
+        app.add_typer(commands, name=group.name, help=group.help)
+        if group.also:
+            app.add_typer(commands, name=group.also, help=group.help, hidden=True)
+    return app
+
+
+def _load(group: Group) -> typer.Typer:
+    modules = [
+        import_module(f"fal_serverless.cli.{name}") for name in group.modules or [group.name]
+    ]
+    found: typer.Typer = modules[0].app
+    return found
+
+
+def _unloaded() -> typer.Typer:
+    empty = typer.Typer()
+    empty.callback()(lambda: None)
+    return empty
 
 
 def _version(wanted: bool) -> None:
@@ -58,7 +93,6 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def main(
     ctx: typer.Context,
     local: Annotated[bool, typer.Option("--local", help="Use the embedded stack.")] = False,
@@ -108,7 +142,7 @@ def execute(arguments: Sequence[str]) -> int:
     debug = "--debug" in words or os.environ.get("FAL_DEBUG", "") not in ("", "0", "false")
     as_json = "--json" in words or os.environ.get("FAL_JSON", "") not in ("", "0", "false")
     try:
-        result: Any = app(words, standalone_mode=False, prog_name="fal-serverless")
+        result: Any = build(words)(words, standalone_mode=False, prog_name="fal-serverless")
     except FalServerlessError as failure:
         if debug:
             raise

@@ -6,9 +6,6 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.table import Table
-
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
@@ -44,6 +41,9 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], empty: str) 
     if not listed:
         note(empty)
         return
+    from rich.console import Console
+    from rich.table import Table
+
     console = Console() if sys.stdout.isatty() else Console(width=250)
     drawn = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:

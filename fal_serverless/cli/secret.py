@@ -11,9 +11,7 @@ from fal_serverless.cli import render
 from fal_serverless.cli.context import connect, settings_of
 from fal_serverless.spec import check_secret_name
 
-app = typer.Typer(
-    no_args_is_help=True, help="Secrets that functions find in their environment variables."
-)
+app = typer.Typer(no_args_is_help=True)
 
 
 @app.command("set")

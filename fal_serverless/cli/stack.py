@@ -16,7 +16,7 @@ from fal_serverless.errors import ConflictError, UsageError
 from fal_serverless.spec import host_python
 from fal_serverless.workspace import session_of
 
-app = typer.Typer(no_args_is_help=True, help="The stack in your AWS account.")
+app = typer.Typer(no_args_is_help=True)
 
 
 @app.command()

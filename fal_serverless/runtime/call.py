@@ -6,7 +6,6 @@ functions that run it. Everything is compared before anything is unpickled.
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import hashlib
 import http.client
@@ -72,6 +71,8 @@ def perform(event: dict[str, Any]) -> dict[str, Any]:
         args, kwargs = _arguments(event)
         value = function(*args, **kwargs)
         if inspect.isawaitable(value):
+            import asyncio
+
             value = asyncio.run(_wait(value))
     except (Exception, SystemExit) as error:  # noqa: BLE001 - the user's code may raise anything
         return {"format": FORMAT, "error": described(error)}

@@ -6,7 +6,6 @@ running a server, is served as well.
 
 from __future__ import annotations
 
-import asyncio
 import http.client
 import inspect
 import os
@@ -59,6 +58,8 @@ class Server:
         try:
             value = self._function()
             if inspect.iscoroutine(value):
+                import asyncio
+
                 value = asyncio.run(_wait(value))
             self.app = app_of(value, self._port) if value is not None else None
             if self.app is None:

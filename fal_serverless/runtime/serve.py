@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import html
 import inspect
 import json
 import sys
@@ -65,6 +63,8 @@ class Serve:
         try:
             value = self._loaded.function(*positional, **keywords)
             if inspect.isawaitable(value):
+                import asyncio
+
                 value = asyncio.run(_wait(value))
             body, kind = encode(value)
         except UnencodableError as error:
@@ -92,6 +92,8 @@ def _printable(detail: dict[str, Any]) -> dict[str, Any]:
 
 def docs_page(name: str, document: dict[str, Any]) -> str:
     """A page that describes the function, complete in itself."""
+    import html
+
     operation = document.get("paths", {}).get("/", {}).get("post", {})
     pretty = html.escape(json.dumps(document, indent=2, ensure_ascii=False))
     about = html.escape(str(operation.get("description") or operation.get("summary") or ""))

@@ -1,93 +1,68 @@
-"""The runtime beside FastAPI with Mangum: the same event, fresh interpreters, one run."""
+"""``make bench``: us and the peers on the same work, in turn, in one run.
+
+Each measure gives rows of (label, unit, ours, peer's name, peer's) with one number for each round;
+what is shown are medians, the spread (lowest to highest) and the median of the rounds' ratios.
+"""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import pickle
+import argparse
+import os
+import platform
 import statistics
-import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
-ROUNDS = 7
-EVENT = {
-    "version": "2.0",
-    "routeKey": "$default",
-    "rawPath": "/",
-    "rawQueryString": "",
-    "headers": {"content-type": "application/json", "host": "h"},
-    "requestContext": {
-        "http": {"method": "POST", "path": "/", "sourceIp": "1.2.3.4", "protocol": "HTTP/1.1"},
-        "stage": "$default",
-    },
-    "body": '{"text": "hi"}',
-    "isBase64Encoded": False,
+from tests.benchmarks import packaging, peers, remote, served, starting
+
+REPORT = Path(__file__).resolve().parents[2] / "docs" / "benchmarks.md"
+MEASURES = {
+    "served": served.measure,
+    "starting": starting.measure,
+    "packaging": packaging.measure,
+    "remote": remote.measure,
 }
-MEASURE = """
-import json, sys, time
-event = json.loads(sys.argv[1])
-t0 = time.perf_counter()
-{code}
-t1 = time.perf_counter()
-assert handler(event, None)["statusCode"] == 200
-t2 = time.perf_counter()
-for _ in range(2000):
-    handler(event, None)
-t3 = time.perf_counter()
-print(json.dumps([(t1 - t0) * 1e3, (t2 - t1) * 1e3, (t3 - t2) / 2000 * 1e6]))
+ABOUT = """# Benchmarks
+
+The last table of `make bench`, unedited. Peers run beside us in the same run and in turn; a figure
+is the median of its rounds with the lowest and highest, a ratio is the median of the rounds' own
+ratios (peer to ours, so that above 1 is in our favour). Absolute figures belong to the machine.
+
 """
-OURS = "import os; os.environ['LAMBDA_TASK_ROOT'] = sys.argv[2]\n"
-OURS += "os.environ['FAL_LOAD_AT_IMPORT'] = '1'\n"
-OURS += "from fal_serverless.runtime.handler import handler"
-PEER = """
-from fastapi import Body, FastAPI
-from mangum import Mangum
-app = FastAPI()
-@app.post("/")
-def echo(text: str = Body(embed=True)): return text
-import types
-_inner = Mangum(app, lifespan="off")
-handler = lambda event, context: _inner(event, types.SimpleNamespace())
-"""
-
-
-def echo_bundle(folder: Path) -> None:
-    """A bundle whose function gives back what it gets: any importable function will do."""
-    pickled = pickle.dumps({"function": str, "setup": None})
-    parameter = {"name": "object", "required": True, "annotated": False, "kind": "keyword"}
-    spec = {
-        "format": 1,
-        "name": "echo",
-        "mode": "serve",
-        "python": f"{sys.version_info.major}.{sys.version_info.minor}",
-        "pickle_sha256": hashlib.sha256(pickled).hexdigest(),
-        "arguments": {"style": "keywords", "parameters": [parameter], "validated": False},
-    }
-    (folder / "function.pkl").write_bytes(pickled)
-    (folder / "spec.json").write_text(json.dumps(spec))
-
-
-def measure(code: str, event: dict, folder: Path) -> list[float]:
-    command = [sys.executable, "-c", MEASURE.format(code=code), json.dumps(event), str(folder)]
-    ran = subprocess.run(command, capture_output=True, text=True, check=True)
-    return [float(number) for number in json.loads(ran.stdout)]
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        echo_bundle(folder)
-        mine = {**EVENT, "body": '{"object": "hi"}'}
-        pairs = [(measure(OURS, mine, folder), measure(PEER, EVENT, folder)) for _ in range(ROUNDS)]
-    print(f"medians of {ROUNDS} pairs, fresh interpreters, Python {sys.version.split()[0]}")
-    print(f"{'':12}{'ours':>12}{'FastAPI+Mangum':>18}{'ratio':>10}")
-    for index, label in enumerate(("import, ms", "first, ms", "warm, µs")):
-        ours = statistics.median(pair[0][index] for pair in pairs)
-        peer = statistics.median(pair[1][index] for pair in pairs)
-        ratio = statistics.median(pair[1][index] / pair[0][index] for pair in pairs)
-        print(f"{label:12}{ours:12.2f}{peer:18.2f}{ratio:9.1f}x")
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
+    parser.add_argument("only", nargs="*", choices=[[], *MEASURES], help="measures; all if none")
+    parser.add_argument("--quick", action="store_true", help="one round: shows that it runs")
+    parser.add_argument("--write", action="store_true", help=f"write {REPORT.name}")
+    args = parser.parse_args()
+    python = peers.interpreter()
+    lines = [
+        f"Python {platform.python_version()}, {os.cpu_count()} cores, {platform.machine()}; "
+        f"{peers.described()}",
+        "",
+        "| measure | ours | peer | peer's | ratio |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for name in args.only or MEASURES:
+        sys.stderr.write(f"measuring: {name}\n")
+        for row in MEASURES[name](python, quick=args.quick):
+            lines.append(shown(row))
+    text = "\n".join(lines) + "\n"
+    print(text)
+    if args.write:
+        REPORT.write_text(ABOUT + text, encoding="utf-8")
+
+
+def shown(row: peers.Row) -> str:
+    ratio = statistics.median(peer / ours for ours, peer in zip(row.ours, row.theirs, strict=True))
+    mine, theirs = spread(row.ours, row.unit), spread(row.theirs, row.unit)
+    return f"| {row.label} | {mine} | {row.peer} | {theirs} | {ratio:.2f}× |"
+
+
+def spread(values: list[float], unit: str) -> str:
+    return f"{statistics.median(values):.4g} {unit} ({min(values):.3g}-{max(values):.3g})"
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 from typing import TYPE_CHECKING
@@ -65,9 +66,10 @@ def test_head(served: Stack):
     assert (answer.status, answer.body) == (200, b"")
 
 
-@pytest.mark.parametrize("status", [200, 201, 204, 301, 304, 400, 401, 404, 418, 429, 500, 503])
-def test_statuses(served: Stack, status):
-    assert served.call("bin", "GET", f"/status/{status}").status == status
+@pytest.mark.parametrize("hundred", [200, 300, 400, 500])
+def test_statuses(served: Stack, hundred):
+    for status in range(hundred, hundred + 25):
+        assert served.call("bin", "GET", f"/status/{status}").status == status
 
 
 def test_redirects_keep_their_location(served: Stack):
@@ -117,6 +119,16 @@ def test_four_megabytes_each_way(served: Stack):
     answer = served.call("raw", "POST", "/echo", body=body)
     assert answer.status == 200
     assert answer.body == body
+
+
+def test_a_chunked_upload(served: Stack):
+    pieces = [os.urandom(size) for size in (1, 70_000, 3, 500_000)]
+    connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=60)
+    host = f"{served.user}-raw.gateway.localhost:{served.port}"
+    connection.request("POST", "/echo", iter(pieces), {"Host": host}, encode_chunked=True)
+    response = connection.getresponse()
+    assert (response.status, response.read()) == (200, b"".join(pieces))
+    connection.close()
 
 
 def test_too_much_is_refused_by_its_size(served: Stack):

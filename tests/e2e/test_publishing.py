@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -26,9 +27,7 @@ def start(stack: Stack, file, name: str, alias: str) -> subprocess.Popen[str]:
 
 
 def test_two_at_once_both_get_a_working_revision(stack: Stack, tmp_path):
-    import json
-
-    for turn in range(3):
+    for turn in range(20):
         files = []
         for side in (1, 2):
             folder = tmp_path / f"{turn}-{side}"

@@ -83,6 +83,18 @@ def test_importing_the_runtime_loads_nothing_heavy():
     assert not loaded_by("import fal_serverless.runtime.handler") & HEAVY
 
 
+def test_serving_needs_no_event_loop():
+    assert "asyncio" not in loaded_by(
+        "import fal_serverless.runtime.handler, fal_serverless.runtime.serve"
+    )
+
+
+def test_help_loads_nothing_of_the_commands():
+    statement = "from fal_serverless.cli.main import build; build(['--help'])"
+    heavy = {"boto3", "packaging", "elftools", "cloudpickle", "fal_serverless.publish"}
+    assert not loaded_by(statement) & heavy
+
+
 def test_importing_the_gateway_needs_no_boto3():
     assert "boto3" not in loaded_by("import fal_serverless.gateway.lambda_handler")
 

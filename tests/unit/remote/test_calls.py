@@ -8,6 +8,7 @@ import json
 import pickle
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import cloudpickle
 import pytest
@@ -60,7 +61,9 @@ def test_keyword_arguments_and_coroutines():
     async def later(x, *, y):
         return x - y
 
-    assert made(later, 5, y=3) == 2
+    # In a thread: asyncio.run would take away the main thread's event loop, which is not ours.
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(made, later, 5, y=3).result() == 2
 
 
 def test_an_exception_comes_back_as_itself_with_its_traceback():
