@@ -24,7 +24,7 @@ MEASURES = {
 }
 ABOUT = """# Benchmarks
 
-The last table of `make bench`, unedited. Peers run beside us in the same run and in turn; a figure
+The last table of `make bench`. Peers run beside us in the same run and in turn; a figure
 is the median of its rounds with the lowest and highest, a ratio is the median of the rounds' own
 ratios (peer to ours, so that above 1 is in our favour). Absolute figures belong to the machine.
 
