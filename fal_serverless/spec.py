@@ -212,12 +212,7 @@ def check_secret_name(name: str) -> str:
             reason="names are letters, digits and '_', beginning with a letter",
             hint="use a name such as OPENAI_API_KEY",
         )
-    if name in RESERVED_ENVIRONMENT or name.startswith("FAL_"):
-        raise SpecError(
-            f"A secret cannot be called {name!r}.",
-            reason="Lambda or fal-serverless sets that variable",
-            hint="choose another name",
-        )
+    _check_free(name, f"A secret cannot be called {name!r}.")
     return name
 
 
@@ -373,10 +368,12 @@ def _variables(value: object) -> tuple[tuple[str, str], ...]:
                 reason="names are letters, digits and '_', beginning with a letter; values strings",
                 hint="write environment={'NAME': 'value'}",
             )
-        if name in RESERVED_ENVIRONMENT or name.startswith("FAL_"):
-            raise SpecError(
-                f"environment cannot set {name!r}.",
-                reason="Lambda or fal-serverless sets it",
-                hint="choose another name",
-            )
+        _check_free(name, f"environment cannot set {name!r}.")
     return tuple(sorted(value.items()))
+
+
+def _check_free(name: str, failed: str) -> None:
+    if name in RESERVED_ENVIRONMENT or name.startswith("FAL_"):
+        raise SpecError(
+            failed, reason="Lambda or fal-serverless sets it", hint="choose another name"
+        )

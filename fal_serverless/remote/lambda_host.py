@@ -23,7 +23,6 @@ from fal_serverless.spec import TIMEOUT_MAX_S
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from fal_serverless.function import IsolatedFunction
     from fal_serverless.hosts import LambdaHost
@@ -110,9 +109,5 @@ def runner(function: IsolatedFunction[..., Any], host: LambdaHost) -> Runner:
         space, remote = _spaces[place]
         key = (*place, spec.replace(name=""))
         if key not in _ready:
-            _ready[key] = ensure(spec, space, _cache(found.home))
+            _ready[key] = ensure(spec, space, found.home / "cache")
     return Runner(content, _ready[key], remote, spec)
-
-
-def _cache(home: Path) -> Path:
-    return home / "cache"

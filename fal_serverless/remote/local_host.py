@@ -74,8 +74,8 @@ class Runner:
             "PYTHONPATH": f"{self.runtime}/python",
             "FAL_ENVIRONMENT": "local",
         }
-        words = [str(self.python), "-m", "fal_serverless.runtime.call", "request", "answer"]
-        words[-2:] = [str(root / "request"), str(root / "answer")]
+        files = [str(root / "request"), str(root / "answer")]
+        words = [str(self.python), "-m", "fal_serverless.runtime.call", *files]
         sys.stdout.flush()
         try:
             ran = subprocess.run(words, env=environ, check=False, timeout=self.timeout)
