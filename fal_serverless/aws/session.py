@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -75,6 +76,8 @@ def open_session(*, profile: str | None = None, region: str | None = None) -> Se
         AuthError: there is no such profile.
         UsageError: no Region is configured.
     """
+    # AWS's other tools read AWS_REGION; boto3 knows AWS_DEFAULT_REGION only.
+    region = region or os.environ.get("AWS_REGION") or None
     with translated("Reading the AWS configuration"):
         session = Session(boto3.Session(profile_name=profile, region_name=region))
     if session.boto.region_name is None:
