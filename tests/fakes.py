@@ -7,7 +7,32 @@ import itertools
 from dataclasses import dataclass, field
 
 from fal_serverless.errors import ConflictError
-from fal_serverless.publish.state import LEASE_SECONDS, LiveFunction, newest_first
+from fal_serverless.publish.state import LEASE_SECONDS, LiveFunction, Revision, newest_first
+
+OWNER = "1234567"
+
+
+def a_revision(name, version="1", function="fal-f", layers=()):
+    return Revision(
+        id=name,
+        owner=OWNER,
+        name="f",
+        function=function,
+        version=version,
+        auth="private",
+        mode="serve",
+        timeout=30,
+        memory=512,
+        python="3.11",
+        architecture="x86_64",
+        package="none",
+        lock="",
+        bundle="b",
+        layers=layers,
+        size=10,
+        message="",
+        created_at=f"2026-01-01T00:00:0{version}Z",
+    )
 
 
 class Killed(BaseException):

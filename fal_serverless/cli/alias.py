@@ -44,8 +44,7 @@ def list_(ctx: typer.Context) -> None:
         render.document({"aliases": rows})
         return
     columns = ("alias", "revision", "auth", "max_concurrency", "split")
-    cells = [[row[column] for column in columns] for row in rows]
-    render.table(columns, cells, "There are no aliases.")
+    render.table(columns, rows, "There are no aliases.")
 
 
 @app.command("set")
@@ -128,7 +127,7 @@ def history(ctx: typer.Context, name: Annotated[str, typer.Argument(help="Alias.
         render.document({"alias": name, "history": rows})
         return
     columns = ("revision", "at", "moved_away_by")
-    render.table(columns, [[row[c] for c in columns] for row in rows], "It never moved.")
+    render.table(columns, rows, "It never moved.")
 
 
 @app.command()

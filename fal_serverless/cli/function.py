@@ -93,8 +93,7 @@ def list_(ctx: typer.Context) -> None:
         render.document({"functions": rows})
         return
     columns = ("name", "revision", "alias", "auth", "created_at", "url")
-    cells = [[row[column] for column in columns] for row in rows]
-    render.table(columns, cells, "Nothing is served yet.")
+    render.table(columns, rows, "Nothing is served yet.")
 
 
 @app.command()

@@ -71,8 +71,7 @@ def list_(ctx: typer.Context) -> None:
         render.document({"keys": rows})
         return
     columns = ("key_id", "scope", "alias", "created_at", "expires_at")
-    cells = [[row[column] for column in columns] for row in rows]
-    render.table(columns, cells, "There are no keys.")
+    render.table(columns, rows, "There are no keys.")
 
 
 @app.command()

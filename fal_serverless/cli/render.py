@@ -35,9 +35,9 @@ def note(text: str) -> None:
     sys.stderr.flush()
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[object]], empty: str) -> None:
-    """A table on stdout; in a pipe, wide enough that nothing is cut."""
-    listed = [[("" if cell is None else str(cell)) for cell in row] for row in rows]
+def table(columns: Sequence[str], rows: Iterable[Mapping[str, object]], empty: str) -> None:
+    """The columns of rows on stdout; in a pipe, wide enough that nothing is cut."""
+    listed = [["" if row[name] is None else str(row[name]) for name in columns] for row in rows]
     if not listed:
         note(empty)
         return

@@ -49,7 +49,7 @@ def list_(ctx: typer.Context) -> None:
         render.document({"secrets": rows})
         return
     columns = ("name", "version", "updated_at")
-    render.table(columns, [[row[c] for c in columns] for row in rows], "There are no secrets.")
+    render.table(columns, rows, "There are no secrets.")
 
 
 @app.command()

@@ -148,14 +148,10 @@ def publish(
     spec = wanted.spec
 
     def configure(layers: tuple[str, ...]) -> Configuration:
-        return Configuration(
-            role=target.role,
+        return configuration(
+            spec,
+            target,
             handler=HANDLER,
-            python=spec.environment.python,
-            architecture=spec.environment.architecture,
-            memory=spec.memory,
-            timeout=spec.timeout,
-            ephemeral_storage=spec.ephemeral_storage,
             layers=layers,
             variables=variables(spec, target, wanted.revision),
             description=f"fal-serverless {spec.name} {wanted.revision}",
@@ -191,6 +187,30 @@ def publish(
         layers=dict(prepared.existing.layers),
         configure=configure,
         record=record,
+    )
+
+
+def configuration(
+    spec: FunctionSpec,
+    target: Target,
+    *,
+    handler: str,
+    layers: tuple[str, ...],
+    variables: Mapping[str, str],
+    description: str,
+) -> Configuration:
+    """The configuration of a Lambda function that runs what ``spec`` describes."""
+    return Configuration(
+        role=target.role,
+        handler=handler,
+        python=spec.environment.python,
+        architecture=spec.environment.architecture,
+        memory=spec.memory,
+        timeout=spec.timeout,
+        ephemeral_storage=spec.ephemeral_storage,
+        layers=layers,
+        variables=variables,
+        description=description,
     )
 
 

@@ -13,7 +13,7 @@ from fal_serverless.package import bundle as bundles
 from fal_serverless.package.archive import Entry
 from fal_serverless.publish.lease import lease
 from fal_serverless.publish.plan import bundle_key, layer_key, layer_name
-from fal_serverless.publish.state import Code, Configuration
+from fal_serverless.publish.state import Code
 
 if TYPE_CHECKING:
     from fal_serverless.package.layer import Layer
@@ -95,14 +95,10 @@ def _create(name: str, spec: FunctionSpec, space: Workspace, layers: list[str]) 
         key = bundle_key(bundle.sha256)
         if not publisher.artifacts.has(key):
             publisher.artifacts.upload(key, bundle.path)
-    configuration = Configuration(
-        role=target.role,
+    configuration = publish.configuration(
+        spec,
+        target,
         handler=HANDLER,
-        python=spec.environment.python,
-        architecture=spec.environment.architecture,
-        memory=spec.memory,
-        timeout=spec.timeout,
-        ephemeral_storage=spec.ephemeral_storage,
         layers=tuple(layers),
         variables=variables,
         description="fal-serverless environment of remote calls",

@@ -14,9 +14,9 @@ from fal_serverless.aws.session import from_botocore, from_client_error, open_se
 from fal_serverless.errors import AuthError, AwsError, ConflictError, NotFoundError
 from fal_serverless.keys import KeyRecord
 from fal_serverless.publish.apply import route_of
-from fal_serverless.publish.state import Alias, Revision
-
-OWNER = "1234567"
+from fal_serverless.publish.state import Alias
+from tests import fakes
+from tests.fakes import OWNER
 
 
 @pytest.fixture
@@ -44,26 +44,7 @@ def registry():
 
 
 def a_revision(number=1):
-    return Revision(
-        id=f"00000000-0000-0000-0000-{number:012}",
-        owner=OWNER,
-        name="f",
-        function="fal-f",
-        version=str(number),
-        auth="private",
-        mode="serve",
-        timeout=30,
-        memory=512,
-        python="3.11",
-        architecture="x86_64",
-        package="none",
-        lock="",
-        bundle="b",
-        layers=("arn:1",),
-        size=10,
-        message="",
-        created_at=f"2026-01-01T00:00:0{number}Z",
-    )
+    return fakes.a_revision(f"00000000-0000-0000-0000-{number:012}", str(number), layers=("arn:1",))
 
 
 def test_users_are_stable_and_distinct(registry):

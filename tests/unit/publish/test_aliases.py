@@ -6,33 +6,8 @@ import pytest
 
 from fal_serverless.errors import ConflictError, NotFoundError, UsageError
 from fal_serverless.publish import aliases
-from fal_serverless.publish.state import Alias, Move, Revision
-from tests.fakes import Fake, FakeFunctions, FakeRegistry, Fuse
-
-OWNER = "1234567"
-
-
-def a_revision(name, version="1", function="fal-f"):
-    return Revision(
-        id=name,
-        owner=OWNER,
-        name="f",
-        function=function,
-        version=version,
-        auth="private",
-        mode="serve",
-        timeout=30,
-        memory=512,
-        python="3.11",
-        architecture="x86_64",
-        package="none",
-        lock="",
-        bundle="b",
-        layers=(),
-        size=10,
-        message="",
-        created_at=f"2026-01-01T00:00:0{version}Z",
-    )
+from fal_serverless.publish.state import Alias, Move
+from tests.fakes import OWNER, Fake, FakeFunctions, FakeRegistry, Fuse, a_revision
 
 
 def an_alias(**changes):
