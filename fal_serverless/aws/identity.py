@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 from fal_serverless.aws.session import translated
 from fal_serverless.users import principal
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from fal_serverless.aws.session import Session
 
 
@@ -37,3 +41,21 @@ def caller(session: Session) -> Identity:
     return Identity(
         account=str(found["Account"]), arn=str(found["Arn"]), principal=principal(found["Arn"])
     )
+
+
+def clock_skew(session: Session, now: Callable[[], float] = time.time) -> float | None:
+    """Seconds that this machine's clock is ahead of AWS's, or None when AWS names no time.
+
+    The answer is as exact as a request takes, and as the whole seconds of a ``Date`` header.
+
+    Raises:
+        AuthError: the credentials are missing or not accepted, as with a clock far off.
+    """
+    client = session.client("sts")
+    with translated("Checking the AWS credentials"):
+        found = client.get_caller_identity()
+    told = found["ResponseMetadata"].get("HTTPHeaders", {}).get("date")
+    try:
+        return now() - parsedate_to_datetime(told).timestamp() if told else None
+    except ValueError:
+        return None

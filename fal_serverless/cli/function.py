@@ -138,15 +138,19 @@ def delete(
     doomed = find(space, target)
     for function in sorted({item.function for item in doomed}):
         with lease(space.registry, function, space.publisher.clock):
-            mine = tuple(item for item in doomed if item.function == function)
-            aliases.delete_revisions(space.registry, space.functions, mine)
-            if space.functions.get(function) is None:
-                space.logs.delete(function)
+            remove(space, function, tuple(item for item in doomed if item.function == function))
     if settings_of(ctx).json:
         render.document({"deleted": [item.id for item in doomed]})
         return
     for item in doomed:
         render.line(f"Deleted revision '{item.id}' of '{item.name}'.")
+
+
+def remove(space: Workspace, function: str, revisions: tuple[Revision, ...]) -> None:
+    """Delete revisions of a Lambda function whose lease is held; with the last one, its log."""
+    aliases.delete_revisions(space.registry, space.functions, revisions)
+    if space.functions.get(function) is None:
+        space.logs.delete(function)
 
 
 def find(space: Workspace, target: str) -> tuple[Revision, ...]:

@@ -39,13 +39,19 @@ class Group:
 
 
 GROUPS = (
-    Group("function", "Serve functions, and look at what is served.", "fn", ("function", "logs")),
+    Group(
+        "function",
+        "Serve functions, and look at what is served.",
+        "fn",
+        ("function", "logs", "prune"),
+    ),
     Group("alias", "Names that point at revisions.", "aliases"),
     Group("key", "Keys for private and shared functions.", "keys"),
     Group("secret", "Secrets that functions find in environment variables.", "secrets"),
     Group("auth", "Who you are for the stack."),
     Group("stack", "The stack in your AWS account."),
     Group("local", "The embedded stack on this machine."),
+    Group("doctor", "Check everything that a URL needs, and say what to do."),
 )
 
 

@@ -151,3 +151,31 @@ def test_a_secret_reaches_the_function_and_nothing_else(stack: Stack, tmp_path):
     for ran in told:
         assert value not in ran.output + ran.errors
     assert stack.run("secret", "set", "FAL_USER", "x", ok=False).status == 2
+
+
+def test_prune_keeps_what_is_needed(stack: Stack, tmp_path):
+    file = tmp_path / "mine.py"
+    made = []
+    for answer in (1, 2, 3, 4):
+        file.write_text(TEXT.replace("spoken(", "pruned(").format(answer), encoding="utf-8")
+        made.append(stack.serve(file, "pruned", "--alias", "pruned", "--auth", "public"))
+    first, second, third, fourth = (item["revision"] for item in made)
+    stack.run("alias", "set", "pruned", first)
+
+    def gone(*words: str) -> list[str]:
+        found = stack.run("function", "prune", "pruned", *words, "--json").json()
+        return [item["revision"] for item in found["pruned"]]
+
+    # The alias needs the first, and a rollback would need the fourth.
+    assert gone("--keep", "0", "--older-than", "1d", "--dry-run") == []
+    assert gone("--keep", "0", "--dry-run") == [second, third]
+    assert stack.call(second, body={}).status == 200
+    assert gone("--keep", "2") == [second]
+    assert stack.call(second, body={}).status == 404
+    assert {stack.call(label, body={}).status for label in (first, third, fourth, "pruned")} == {
+        200
+    }
+    assert stack.run("alias", "rollback", "pruned", "--json").status == 0
+    refused = stack.run("function", "prune", ok=False)
+    assert refused.status == 2
+    assert "neither --keep nor --older-than" in refused.errors
