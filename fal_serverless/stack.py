@@ -29,6 +29,8 @@ class Outputs:
     Attributes:
         gateway_url: without a slash at its end.
         domain: of the gateway, or empty.
+        requests: table of queued requests.
+        queue_url: of SQS.
         log_days: how long the logs of functions are kept.
     """
 
@@ -40,6 +42,8 @@ class Outputs:
     gateway_url: str
     domain: str
     images: str
+    requests: str = ""
+    queue_url: str = ""
     log_days: int = 30
 
 
@@ -60,6 +64,8 @@ def outputs_of(name: str, values: Mapping[str, str]) -> Outputs:
             gateway_url=values["GatewayUrl"].rstrip("/"),
             domain="" if domain == NO_DOMAIN else domain,
             images=values["ImageRepositoryUri"],
+            requests=values["RequestsTableName"],
+            queue_url=values["QueueUrl"],
             log_days=int(values["LogRetentionDays"]),
         )
     except (KeyError, ValueError) as error:

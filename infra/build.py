@@ -20,7 +20,14 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 MODULES = ("__init__.py", "_version.py", "errors.py", "keys.py", "names.py", "spec.py")
-AWS = ("__init__.py", "lambda_invoke.py", "registry_read.py")
+AWS = (
+    "__init__.py",
+    "lambda_invoke.py",
+    "queue_items.py",
+    "queue_store.py",
+    "queue_work.py",
+    "registry_read.py",
+)
 
 
 def package_folder() -> Path:

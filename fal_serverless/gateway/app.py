@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from fal_serverless.gateway.protocols import Invoker
+    from fal_serverless.gateway.queue.front import Front
     from fal_serverless.gateway.registry import CachedRegistry
 
 HEALTH = "/_fal/health"
@@ -64,6 +65,7 @@ def create_app(
     deadline: float = DEADLINE_S,
     clock: Callable[[], float] = time.monotonic,
     now: Callable[[], float] = time.time,
+    queue: Callable[[], Front] | None = None,
 ) -> FastAPI:
     """The app.
 
@@ -74,9 +76,10 @@ def create_app(
         deadline: seconds from a request's arrival until its caller must have an answer.
         clock: monotonic seconds.
         now: epoch seconds.
+        queue: makes the queue's front when it is first asked for; None where there is no queue.
     """
     app = FastAPI(title="fal-serverless", docs_url=None, redoc_url=None, openapi_url=None)
-    calls = Calls(registry, invoker, executor, deadline, clock, now)
+    calls = Calls(registry, invoker, executor, deadline, clock, now, queue)
     app.router.routes.append(Everything(Gateway(calls, domain, record)))
     return app
 
@@ -132,6 +135,7 @@ class Gateway:
             response, found = await self._safely(exchange)
         # API Gateway has taken the whole request before this began.
         unread = None if body.ended or "aws.event" in scope else body
+        request_id = response.request_id or request_id
         await _send(send, response, request, request_id, unread)
         if self._record:
             seconds = self._calls.clock() - started

@@ -28,21 +28,21 @@ class Body:
             b"transfer-encoding" not in self._headers
         )
 
-    async def read(self) -> bytes:
+    async def read(self, limit: int = PAYLOAD_MAX) -> bytes:
         """The whole body; nothing is kept of one that cannot fit.
 
         Raises:
-            PayloadTooLargeError: the body alone is above what Lambda carries.
+            PayloadTooLargeError: the body alone is above the limit, in bytes.
         """
         declared = self._headers.get(b"content-length", b"")
-        if declared.isdigit() and int(declared) > PAYLOAD_MAX:
+        if declared.isdigit() and int(declared) > limit:
             raise PayloadTooLargeError(int(declared))
         chunks: list[bytes] = []
         size = 0
         while True:
             chunk, more = await self._next()
             size += len(chunk)
-            if size > PAYLOAD_MAX:
+            if size > limit:
                 raise PayloadTooLargeError(size)
             chunks.append(chunk)
             if not more:

@@ -13,12 +13,17 @@ from typing import TYPE_CHECKING, TypeVar
 
 from fal_serverless.gateway import answer, auth, cors
 from fal_serverless.gateway.event import PayloadTooLargeError, end_to_end, forwarded, payload
+from fal_serverless.gateway.protocols import PAYLOAD_MAX
+from fal_serverless.gateway.queue.forms import form_of
+from fal_serverless.gateway.queue.model import ABSENT, BODY_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from concurrent.futures import Executor
 
     from fal_serverless.gateway.protocols import Invoker, Request, Response, Route
+    from fal_serverless.gateway.queue.forms import Form
+    from fal_serverless.gateway.queue.front import Front
     from fal_serverless.gateway.registry import CachedRegistry
     from fal_serverless.gateway.target import Target
 
@@ -36,14 +41,14 @@ class Exchange:
 
     Attributes:
         request: its path is the target's, its body still empty.
-        read_body: reads the body.
+        read_body: reads the body, of so many bytes at most.
         started: by the gateway's clock.
     """
 
     request: Request
     target: Target
     request_id: str
-    read_body: Callable[[], Awaitable[bytes]]
+    read_body: Callable[[int], Awaitable[bytes]]
     started: float
     behind_api_gateway: bool
 
@@ -58,6 +63,7 @@ class Calls:
         deadline: seconds from the request's arrival until the caller must have an answer.
         clock: monotonic seconds.
         now: epoch seconds.
+        queue: makes the queue's front when it is first asked for; None where there is no queue.
     """
 
     registry: CachedRegistry
@@ -66,6 +72,7 @@ class Calls:
     deadline: float = DEADLINE_S
     clock: Callable[[], float] = time.monotonic
     now: Callable[[], float] = time.time
+    queue: Callable[[], Front] | None = None
 
     async def answer(self, exchange: Exchange) -> tuple[Response, bool]:
         """The answer, and whether its target exists.
@@ -80,25 +87,61 @@ class Calls:
         if found is None:
             found = await self._run(partial(self.registry.read, name, key_id))
         route, record = found
-        if route is not None and route.mode == "serve" and cors.is_preflight(request):
+        form = form_of(exchange.target, request.method)
+        open_to_pages = route is not None and (form is not None or route.mode == "serve")
+        if open_to_pages and cors.is_preflight(request):
             return cors.preflight(request), True
         denial = auth.decide(route, record, given, self.now())
         if denial or route is None:
             return cors.readable(answer.denied(denial or auth.UNKNOWN_TARGET)), route is not None
         exchange = replace(exchange, request=replace(request, headers=headers, query=query))
+        if form is not None:
+            caller = record.owner if record and route.auth != "public" else ""
+            return cors.readable(await self._queued(form, exchange, route, caller)), True
         return await self._call(exchange, route), True
+
+    async def _queued(self, form: Form, exchange: Exchange, route: Route, caller: str) -> Response:
+        """The queue's answer to one of its forms.
+
+        Args:
+            caller: user id of the key, ``""`` where none was needed.
+        """
+        if self.queue is None:
+            return answer.error(501, "This gateway has no queue.")
+        if form.action == "unknown":
+            return answer.error(404, "The queue has no such address.")
+        if form.allowed:
+            allowed = ", ".join(form.allowed).encode()
+            return answer.error(405, "Method Not Allowed", (b"allow", allowed))
+        front, name = self.queue(), exchange.target.name
+        if form.action == "submit":
+            try:
+                request = await self._complete(exchange, BODY_MAX)
+            except PayloadTooLargeError as error:
+                return answer.error(
+                    413, f"The body has {error.size:,} bytes; the queue takes {BODY_MAX:,}."
+                )
+            return await self._run(partial(front.submit, form, request, route, name, caller))
+        found = await self._run(partial(front.find, form, name))
+        if found is None or (found[0].caller and caller not in (found[0].caller, found[0].owner)):
+            return answer.error(404, ABSENT)
+        job, taken = found
+        if form.action == "cancel":
+            return await self._run(partial(front.cancel, job))
+        ask = front.status if form.action == "status" else front.response
+        return await self._run(partial(ask, form, exchange.request, job, taken))
 
     async def _call(self, exchange: Exchange, route: Route) -> Response:
         try:
-            request = await self._complete(exchange)
+            request = await self._complete(exchange, PAYLOAD_MAX)
             written = payload(request, request_id=exchange.request_id, now=self.now())
         except PayloadTooLargeError as error:
             return cors.readable(answer.too_large(error.size))
         response, made_here = await self._invoke(exchange, route, written)
         return cors.readable(response) if made_here or route.mode == "serve" else response
 
-    async def _complete(self, exchange: Exchange) -> Request:
-        """The request as the function is to see it."""
+    async def _complete(self, exchange: Exchange, limit: int) -> Request:
+        """The request as the function is to see it, its body of ``limit`` bytes at most."""
         request = exchange.request
         headers = forwarded(
             end_to_end(request.headers),
@@ -108,7 +151,7 @@ class Calls:
         )
         # Whoever waits for "100 Continue" has it from the transport by now.
         headers = tuple(pair for pair in headers if pair[0] != b"expect")
-        return replace(request, headers=headers, body=await exchange.read_body())
+        return replace(request, headers=headers, body=await exchange.read_body(limit))
 
     async def _invoke(
         self, exchange: Exchange, route: Route, written: bytes

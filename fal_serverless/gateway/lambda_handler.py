@@ -1,6 +1,7 @@
 """The gateway on Lambda: ``fal_serverless.gateway.lambda_handler.handler``.
 
-Environment: ``FAL_TABLE`` (the registry), ``FAL_DOMAIN`` (``""`` for none), and Powertools' own
+Environment: ``FAL_TABLE`` (the registry), ``FAL_DOMAIN`` (``""`` for none), ``FAL_REQUESTS``,
+``FAL_QUEUE_URL``, ``FAL_BUCKET`` and ``FAL_QUEUE_LIMIT`` (the queue's), and Powertools' own
 ``POWERTOOLS_SERVICE_NAME``, ``POWERTOOLS_METRICS_NAMESPACE`` (no metrics without), ``FAL_STACK``
 (a dimension of the metrics and a field of the log).
 """
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from fal_serverless.gateway.app import Access
+    from fal_serverless.gateway.queue.front import Front
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
@@ -60,8 +62,25 @@ def _adapter() -> Mangum:
             invoker=invoker,
             domain=os.environ.get("FAL_DOMAIN", ""),
             record=recorder(os.environ),
+            queue=_front,
         )
     )
+
+
+@cache
+def _front() -> Front:
+    """The queue's front; its clients are made by the first request that asks for it."""
+    from fal_serverless.aws.queue_store import QueueStore
+    from fal_serverless.gateway.queue.front import Front
+
+    store = QueueStore(
+        os.environ["FAL_REQUESTS"],
+        os.environ["FAL_QUEUE_URL"],
+        os.environ["FAL_BUCKET"],
+        region=os.environ.get("AWS_REGION"),
+        limit=int(os.environ["FAL_QUEUE_LIMIT"]),
+    )
+    return Front(store, private_webhooks=os.environ.get("FAL_PRIVATE_WEBHOOKS") == "true")
 
 
 def adapter_of(app: Any) -> Mangum:

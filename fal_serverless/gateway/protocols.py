@@ -53,12 +53,14 @@ class Response:
     Attributes:
         headers: without ``content-length``, unless it says more than the body can (``HEAD``).
         revision: the revision that ran, or None when no function ran.
+        request_id: of the queued request that it speaks of; None: the id of the HTTP request.
     """
 
     status: int
     headers: Headers = ()
     body: bytes = field(default=b"", repr=False)
     revision: str | None = None
+    request_id: str | None = None
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import socket
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from typing import TYPE_CHECKING, TextIO
 
 import uvicorn
@@ -18,6 +19,7 @@ import uvicorn
 from fal_serverless.errors import FalServerlessError, OperationError
 from fal_serverless.gateway.app import create_app
 from fal_serverless.gateway.invoke import DEADLINE_S
+from fal_serverless.gateway.queue.front import Front
 from fal_serverless.gateway.registry import CachedRegistry
 
 if TYPE_CHECKING:
@@ -30,24 +32,31 @@ if TYPE_CHECKING:
 # Each request that waits for Lambda holds one thread.
 THREADS = 64
 _GRACE_S = 5
+QUEUE_LIMIT = 10_000
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Serve until told to stop; the exit status."""
-    args = _parser().parse_args(argv)
+    parser = _parser()
+    args = parser.parse_args(argv)
+    if len({bool(args.requests), bool(args.queue_url), bool(args.bucket)}) > 1:
+        parser.error("--requests, --queue-url and --bucket belong together")
+    if bool(args.certificate) != bool(args.certificate_key):
+        parser.error("--certificate and --certificate-key belong together")
     try:
         listener = _listen(args.host, args.port)
         with listener, ThreadPoolExecutor(args.threads, "invoke") as executor:
             app = _wired(args, executor)
             print_line(event="listening", host=args.host, port=listener.getsockname()[1])
-            uvicorn.Server(config(app)).run(sockets=[listener])
+            tls = (args.certificate, args.certificate_key)
+            uvicorn.Server(config(app, *tls)).run(sockets=[listener])
     except FalServerlessError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code
     return 0
 
 
-def config(app: FastAPI) -> uvicorn.Config:
+def config(app: FastAPI, certificate: str = "", key: str = "") -> uvicorn.Config:
     """uvicorn as a gateway needs it: no forwarded headers believed, none of its own added."""
     return uvicorn.Config(
         app,
@@ -61,6 +70,8 @@ def config(app: FastAPI) -> uvicorn.Config:
         log_config=None,
         timeout_keep_alive=75,
         timeout_graceful_shutdown=_GRACE_S,
+        ssl_certfile=certificate or None,
+        ssl_keyfile=key or None,
     )
 
 
@@ -101,7 +112,30 @@ def _wired(args: argparse.Namespace, executor: ThreadPoolExecutor) -> FastAPI:
         record=line_writer(),
         executor=executor,
         deadline=args.deadline,
+        queue=_queue(args),
     )
+
+
+def _queue(args: argparse.Namespace) -> Callable[[], Front] | None:
+    """What makes the queue's front, once; None where the gateway is not told of a queue."""
+    if not args.requests:
+        return None
+
+    @cache
+    def front() -> Front:
+        from fal_serverless.aws.queue_store import QueueStore
+
+        store = QueueStore(
+            args.requests,
+            args.queue_url,
+            args.bucket,
+            region=args.region,
+            endpoint_url=args.endpoint_url,
+            limit=args.queue_limit,
+        )
+        return Front(store, private_webhooks=args.private_webhooks)
+
+    return front
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -134,6 +168,17 @@ def _parser() -> argparse.ArgumentParser:
         help=f"seconds until a caller has an answer (default {DEADLINE_S:g}, as on API Gateway)",
     )
     parser.add_argument("--threads", type=int, default=THREADS, help="requests at a time")
+    queue = parser.add_argument_group("the queue", "all of them, or there is none")
+    queue.add_argument("--requests", default="", help="name of the table of requests")
+    queue.add_argument("--queue-url", default="", help="URL of the SQS queue")
+    queue.add_argument("--bucket", default="", help="of large bodies")
+    queue.add_argument("--queue-limit", type=int, default=QUEUE_LIMIT, help="for one target")
+    queue.add_argument(
+        "--private-webhooks", action="store_true", help="also by http and to private networks"
+    )
+    tls = parser.add_argument_group("TLS", "both for https")
+    tls.add_argument("--certificate", default="", help="file, PEM")
+    tls.add_argument("--certificate-key", default="", help="file, PEM")
     return parser
 
 

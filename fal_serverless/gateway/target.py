@@ -15,11 +15,15 @@ class Target:
         owner: user id.
         label: alias or revision id.
         path: raw path for the function, beginning with ``/``.
+        prefix: raw path that stands before it in the address, without a slash at its end.
+        queue: whether the address is one of the queue's.
     """
 
     owner: str
     label: str
     path: str
+    prefix: str = ""
+    queue: bool = False
 
     @property
     def name(self) -> str:
@@ -44,8 +48,7 @@ def resolve(host: str, path: str, domain: str) -> Target | None:
         if subdomain == "run":
             return _owner_form(path)
         if subdomain == "queue":
-            # Queue addresses must not be mistaken for direct ones.
-            return None
+            return _owner_form(path, queue=True)
     return _path_form(path)
 
 
@@ -76,25 +79,25 @@ def _label_under(host: str, domain: str) -> str | None:
 
 
 def _path_form(path: str) -> Target | None:
-    """``/<userid>-<label>/…``, ``/trigger/…``, ``/run/…`` or ``/<owner>/<alias>/…``."""
+    """``/<userid>-<label>/…``, ``/<owner>/<alias>/…``, or one after ``trigger|run|queue``."""
     first, rest = _split(path)
     found = parse_target(first)
     if found:
-        return Target(*found, rest)
+        return Target(*found, rest, f"/{first}")
     if first == "trigger":
-        target = _owner_form(rest)
+        target = _owner_form(rest, prefix="/trigger")
         return target if target and is_revision_id(target.label) else None
-    if first == "run":
-        return _owner_form(rest)
+    if first in ("run", "queue"):
+        return _owner_form(rest, prefix=f"/{first}", queue=first == "queue")
     return _owner_form(path)
 
 
-def _owner_form(path: str) -> Target | None:
+def _owner_form(path: str, *, prefix: str = "", queue: bool = False) -> Target | None:
     owner, rest = _split(path)
     label, rest = _split(rest)
     # An owner has no hyphen, so joining and parsing again checks both and their length.
     found = parse_target(f"{owner}-{label}") if owner.isdecimal() else None
-    return Target(*found, rest) if found else None
+    return Target(*found, rest, f"{prefix}/{owner}/{label}", queue) if found else None
 
 
 def _split(path: str) -> tuple[str, str]:

@@ -90,10 +90,10 @@ class Embedded:
             running = emulator.launch(self._home, saved.emulator_port, auth=auth)
             saved = _Saved(**{**vars(saved), "emulator": running})
             self._write(saved)
-            table = self._deploy(saved)
+            outputs = self._deploy(saved)
             self._tell("start the gateway")
-            gateway = self._gateway(saved, table)
-            saved = _Saved(**{**vars(saved), "gateway": gateway, "table": table})
+            gateway = self._gateway(saved, outputs)
+            saved = _Saved(**{**vars(saved), "gateway": gateway, "table": outputs.table})
             self._write(saved)
             return self._status(saved)
 
@@ -162,7 +162,7 @@ class Embedded:
             problems=tuple(problems),
         )
 
-    def _deploy(self, saved: _Saved) -> str:
+    def _deploy(self, saved: _Saved) -> stack.Outputs:
         session = emulator_session(f"http://127.0.0.1:{saved.emulator_port}")
         deployer = Deployer(session, poll=0.1)
         mark = self._home / "emulator-state" / "deployed"
@@ -173,16 +173,18 @@ class Embedded:
             stack.deploy(
                 deployer,
                 STACK,
-                {},
+                # Whoever tries webhooks out here has their receiver on this machine. The emulator
+                # cannot read a limit that comes from a parameter, and has one of its own.
+                {"PrivateWebhooks": "true", "QueueConcurrency": "0"},
                 python=host_python(),
                 architecture="x86_64",
                 tell=self._tell,
             )
             found = deployer.outputs(STACK)
             mark.write_text(wanted, encoding="utf-8")
-        return stack.outputs_of(STACK, found or {}).table
+        return stack.outputs_of(STACK, found or {})
 
-    def _gateway(self, saved: _Saved, table: str) -> Process:
+    def _gateway(self, saved: _Saved, outputs: stack.Outputs) -> Process:
         log = self._home / "logs" / "gateway.log"
         endpoint = f"http://127.0.0.1:{saved.emulator_port}"
         variables = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")}
@@ -193,8 +195,10 @@ class Embedded:
             "AWS_REGION": "us-east-1",
         }
         command = [sys.executable, "-m", "fal_serverless.gateway.server", "--host", "127.0.0.1"]
-        command += ["--port", str(saved.gateway_port), "--table", table]
+        command += ["--port", str(saved.gateway_port), "--table", outputs.table]
         command += ["--endpoint-url", endpoint, "--domain", DOMAIN]
+        command += ["--requests", outputs.requests, "--queue-url", outputs.queue_url]
+        command += ["--bucket", outputs.bucket, "--private-webhooks"]
         process = processes.start(
             command, environ=variables, cwd=self._home, log=log, port=saved.gateway_port
         )
@@ -267,7 +271,7 @@ def _digest() -> str:
     folder = root / "fal_serverless" if (root / "fal_serverless").is_dir() else root.parent
     files = [root / "template.yaml", *sorted((root / "infra").rglob("*"))]
     files += [*sorted((root / "lambda_layers").rglob("*")), *sorted(folder.glob("*.py"))]
-    files += [*sorted((folder / "gateway").glob("*.py")), *sorted((folder / "aws").glob("*.py"))]
+    files += [*sorted((folder / "gateway").rglob("*.py")), *sorted((folder / "aws").glob("*.py"))]
     for path in files:
         if path.is_file():
             digest.update(path.read_bytes())

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import http.client
 import inspect
 import io
 import json
@@ -20,10 +19,10 @@ import traceback
 from collections import OrderedDict
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any
 
 from fal_serverless.runtime.loader import plain
+from fal_serverless.runtime.transfer import download, upload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -182,47 +181,6 @@ def _result(value: Any, event: dict[str, Any]) -> dict[str, Any]:
             return {"stored": size}
     except OSError as error:
         return {"error": described(error)}
-
-
-def download(url: str, file: IO[bytes]) -> None:
-    """Stream what a URL holds into a file.
-
-    Raises:
-        OSError: the connection broke, or the answer is not 200.
-    """
-    with _exchange("GET", url) as response:
-        while block := response.read(_CHUNK):
-            file.write(block)
-
-
-def upload(url: str, file: IO[bytes], size: int) -> None:
-    """Stream ``size`` bytes of a file to a URL.
-
-    Raises:
-        OSError: the connection broke, or the answer is not 200.
-    """
-    with _exchange("PUT", url, file, {"content-length": str(size)}) as response:
-        response.read()
-
-
-@contextmanager
-def _exchange(
-    method: str, url: str, body: Any = None, headers: dict[str, str] | None = None
-) -> Iterator[http.client.HTTPResponse]:
-    parts = urlsplit(url)
-    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    connection = kind(parts.netloc, timeout=60)
-    try:
-        connection.request(method, f"{parts.path}?{parts.query}", body, headers or {})
-        response = connection.getresponse()
-        if response.status != http.client.OK:
-            # The address is signed: it is not for an error's text.
-            raise OSError(f"S3 answered {response.status} to a {method} of the call's data")
-        yield response
-    except http.client.HTTPException as error:
-        raise OSError(f"S3's answer ended early: {error!r}") from error
-    finally:
-        connection.close()
 
 
 class Output:

@@ -78,11 +78,7 @@ def request_of(event: Mapping[str, Any]) -> Request:
 
 def event_of(answer: Answer, revision: str) -> dict[str, Any]:
     """The answer as Lambda returns it; too large a one becomes a 502 that says so."""
-    headers = list(answer.headers)
-    if revision:
-        headers.append(("x-fal-revision", revision))
-    result = _result(answer, headers)
-    size = len(json.dumps(result, ensure_ascii=False).encode("utf-8", "surrogatepass"))
+    result, size = _sized(answer, revision)
     if size <= PAYLOAD_MAX:
         return result
     detail = (
@@ -92,6 +88,22 @@ def event_of(answer: Answer, revision: str) -> dict[str, Any]:
     kept = [("x-fal-revision", revision)] if revision else []
     refused = to_json(502, {"detail": detail}, kept)
     return _result(refused, refused.headers)
+
+
+def fits(answer: Answer, revision: str) -> bool:
+    """Whether Lambda carries an answer."""
+    # Six bytes a character is the worst that JSON makes of text, and base64 is far below.
+    if len(answer.body) * 6 + 100_000 <= PAYLOAD_MAX:
+        return True
+    return _sized(answer, revision)[1] <= PAYLOAD_MAX
+
+
+def _sized(answer: Answer, revision: str) -> tuple[dict[str, Any], int]:
+    headers = list(answer.headers)
+    if revision:
+        headers.append(("x-fal-revision", revision))
+    result = _result(answer, headers)
+    return result, len(json.dumps(result, ensure_ascii=False).encode("utf-8", "surrogatepass"))
 
 
 def _result(answer: Answer, headers: Headers) -> dict[str, Any]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from fal_serverless.runtime.events import event_of, request_of
+from fal_serverless.runtime.events import event_of, fits, request_of
 from fal_serverless.runtime.loader import BundleError, Loaded, load
 
 if TYPE_CHECKING:
@@ -55,8 +56,31 @@ class Runtime:
             sys.stdout.write(f"fal-request {request_id}\n")
             sys.stdout.flush()
         remaining = context.get_remaining_time_in_millis() / 1000 if context else 30.0
-        answer = self.mode.answer(request_of(event), remaining)
-        return event_of(answer, self.loaded.revision)
+        request = request_of(event)
+        job = event.get("fal", {}).get("job")
+        if not job:
+            return event_of(self.mode.answer(request, remaining), self.loaded.revision)
+        return _queued(self.mode, request, remaining, job, self.loaded.revision)
+
+
+def _queued(
+    mode: Mode, request: Request, remaining: float, job: Mapping[str, str], revision: str
+) -> dict[str, Any]:
+    """The answer to a request from the queue, whose bodies may be larger than Lambda carries."""
+    from fal_serverless.runtime import job as queue
+
+    body = queue.fetch(job)
+    if body is not None:
+        request = replace(request, body=body)
+    with queue.shown(job["logs"]):
+        answer = mode.answer(request, remaining)
+    if fits(answer, revision):
+        return event_of(answer, revision)
+    queue.store(job, answer.body)
+    size, answer.body = len(answer.body), b""
+    found = event_of(answer, revision)
+    found["fal"]["stored"] = size
+    return found
 
 
 def _mode(loaded: Loaded) -> Mode:

@@ -43,10 +43,10 @@ def test_every_statement_names_its_resources():
             assert not re.search(r":\*'|/\*'$", text) or "fal-" in text or "Logs" in text
 
 
-def test_the_gateway_is_denied_environments_of_remote_calls():
+def test_gateway_and_worker_are_denied_environments_of_remote_calls():
     denied = [item for item in statements() if item["Effect"] == "Deny"]
-    assert len(denied) == 1
-    assert "fal-env-*" in str(denied[0]["Resource"])
+    assert len(denied) == 2
+    assert all("fal-env-*" in str(item["Resource"]) for item in denied)
 
 
 def test_outputs_are_those_that_the_command_reads():
@@ -61,6 +61,8 @@ def test_outputs_are_those_that_the_command_reads():
         "LogRetentionDays",
         "Domain",
         "ImageRepositoryUri",
+        "RequestsTableName",
+        "QueueUrl",
     }
 
 

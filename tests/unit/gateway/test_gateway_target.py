@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from fal_serverless.gateway.target import Target, normal_host, resolve, split_absolute
@@ -19,7 +21,9 @@ UUID = "21847a72-93e6-4227-ae6f-56bf3a90142d"
         ("12-call.gateway.localhost", "/13-other/x", Target("12", "call", "/13-other/x")),
         ("run.gateway.localhost", "/12/call/x", Target("12", "call", "/x")),
         ("run.gateway.localhost", "/12-call/x", None),
-        ("queue.gateway.localhost", "/12/call", None),
+        ("queue.gateway.localhost", "/12/call/a", Target("12", "call", "/a")),
+        ("queue.gateway.localhost", "/12-call/a", None),
+        ("localhost", "/queue/12/call/x", Target("12", "call", "/x")),
         ("gateway.localhost", "/12-call/x", Target("12", "call", "/x")),
         ("localhost:8080", "/12-call", Target("12", "call", "/")),
         ("localhost:8080", "/12-call/", Target("12", "call", "/")),
@@ -49,12 +53,32 @@ UUID = "21847a72-93e6-4227-ae6f-56bf3a90142d"
     ],
 )
 def test_addresses(host: str, path: str, target: Target | None) -> None:
-    assert resolve(host, path, DOMAIN) == target
+    found = resolve(host, path, DOMAIN)
+    assert (replace(found, prefix="", queue=False) if found else None) == target
 
 
 def test_without_a_domain_only_paths_name_targets() -> None:
     assert resolve("12-call.gateway.localhost", "/", "") is None
-    assert resolve("12-call.", "/13-x/y", "") == Target("13", "x", "/y")
+    assert resolve("12-call.", "/13-x/y", "") == Target("13", "x", "/y", "/13-x")
+
+
+@pytest.mark.parametrize(
+    ("host", "path", "prefix", "queue"),
+    [
+        ("12-call.gateway.localhost", "/a", "", False),
+        ("localhost", "/12-call/a", "/12-call", False),
+        ("localhost", "/12/call/a", "/12/call", False),
+        ("localhost", f"/trigger/12/{UUID}/a", f"/trigger/12/{UUID}", False),
+        ("localhost", "/run/12/call", "/run/12/call", False),
+        ("localhost", "/queue/12/call/", "/queue/12/call", True),
+        ("run.gateway.localhost", "/12/call/a", "/12/call", False),
+        ("queue.gateway.localhost", "/12/call/a", "/12/call", True),
+    ],
+)
+def test_what_stands_before_the_path(host: str, path: str, prefix: str, queue: bool) -> None:
+    found = resolve(host, path, DOMAIN)
+    assert found is not None
+    assert (found.prefix, found.queue) == (prefix, queue)
 
 
 def test_a_domain_may_be_written_in_any_way() -> None:
