@@ -246,6 +246,34 @@ class RegistryTable:
                 hint="list them with: fal-serverless key list",
             )
 
+    def webhook_secret(self, owner: str) -> str | None:
+        """The secret that a user's webhooks are signed with, or None."""
+        found = self._get(f"USER#{owner}", "WEBHOOK")
+        return str(found["secret"]) if found else None
+
+    def set_webhook_secret(
+        self, owner: str, secret: str, *, previous: str | None, until: int
+    ) -> str:
+        """Replace a user's webhook secret, unless another process just did; the one that is now.
+
+        Args:
+            previous: the one it replaces, or None for the first.
+            until: epoch seconds to which the previous one signs too.
+        """
+        item = {
+            "pk": f"USER#{owner}",
+            "sk": "WEBHOOK",
+            "secret": secret,
+            "previous": previous,
+            "previous_until": until if previous else None,
+        }
+        condition, values = "attribute_not_exists(secret)", {}
+        if previous:
+            condition, values = "secret = :previous", {":previous": {"S": previous}}
+        if self._put(records.to_item(item), condition, values):
+            return secret
+        return self.webhook_secret(owner) or secret
+
     # --- DynamoDB
 
     def _get(self, pk: str, sk: str) -> dict[str, Any] | None:
@@ -276,7 +304,7 @@ class RegistryTable:
                 TableName=self.table,
                 Item=item,
                 ConditionExpression=condition,
-                ExpressionAttributeValues=values,
+                **({"ExpressionAttributeValues": values} if values else {}),
             )
         except ClientError as error:
             if error_code(error) == "ConditionalCheckFailedException":

@@ -10,6 +10,7 @@ import typer
 from fal_serverless import keys
 from fal_serverless.cli import render
 from fal_serverless.cli.context import connect, settings_of
+from fal_serverless.gateway.queue import webhook
 from fal_serverless.publish.apply import revision_time
 
 app = typer.Typer(no_args_is_help=True)
@@ -51,6 +52,26 @@ def generate(
     render.note("The secret is shown this once.")
     render.line(f"FAL_KEY_ID='{key.id}'")
     render.line(f"FAL_KEY_SECRET='{key.secret}'")
+
+
+@app.command("webhook-secret")
+def webhook_secret(
+    ctx: typer.Context,
+    rotate: Annotated[
+        bool, typer.Option("--rotate", help="Make a new one; the old one signs for a day more.")
+    ] = False,
+) -> None:
+    """Show the secret that the queue's webhooks are signed with; make one if there is none."""
+    space = connect(ctx)
+    found = space.registry.webhook_secret(space.user)
+    if found is None or rotate:
+        made = webhook.new_secret()
+        until = int(space.publisher.clock.now()) + webhook.OVERLAP_S
+        found = space.registry.set_webhook_secret(space.user, made, previous=found, until=until)
+    if settings_of(ctx).json:
+        render.document({"secret": found})
+        return
+    render.line(f"FAL_WEBHOOK_SECRET='{found}'")
 
 
 @app.command("list")

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import shutil
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from filelock import FileLock
@@ -16,7 +15,7 @@ from fal_serverless import stack
 from fal_serverless.aws.cloudformation import Deployer
 from fal_serverless.aws.session import emulator_session
 from fal_serverless.errors import LocalStackError, NotFoundError
-from fal_serverless.local import emulator, processes
+from fal_serverless.local import emulator, gateway, processes
 from fal_serverless.local.processes import Process
 from fal_serverless.package.files import write_atomically
 from fal_serverless.spec import host_python
@@ -27,7 +26,8 @@ if TYPE_CHECKING:
 
 GATEWAY_PORT = 8080
 EMULATOR_PORT = 4566
-DOMAIN = "gateway.localhost"
+HTTPS_PORT = 8443
+DOMAIN = gateway.DOMAIN
 STACK = "fal-serverless"
 State = Literal["running", "stopped", "degraded"]
 
@@ -37,11 +37,13 @@ class Status:
     """The embedded stack as it is.
 
     Attributes:
+        https_url: of the gateway, or ``""`` when it has no certificate.
         problems: what is wrong when it is degraded.
     """
 
     state: State
     gateway_url: str
+    https_url: str
     endpoint_url: str
     stack: str
     problems: tuple[str, ...] = ()
@@ -53,6 +55,10 @@ class _Saved:
 
     emulator: Process | None = None
     gateway: Process | None = None
+    https: Process | None = None
+    certificate: str = ""
+    certificate_key: str = ""
+    https_port: int = HTTPS_PORT
     gateway_port: int = GATEWAY_PORT
     emulator_port: int = EMULATOR_PORT
     table: str = ""
@@ -66,9 +72,18 @@ class Embedded:
         self._tell = tell
 
     def start(
-        self, *, port: int | None = None, emulator_port: int | None = None, auth: bool = False
+        self,
+        *,
+        port: int | None = None,
+        emulator_port: int | None = None,
+        https_port: int | None = None,
+        certificate: tuple[str, str] | None = None,
+        auth: bool = False,
     ) -> Status:
-        """Start what does not run; ports 0 mean any free one, None those of last time.
+        """Start what does not run; ports 0 mean any free one, None whatever was last time.
+
+        Args:
+            certificate: its file and that of its key; the gateway then speaks https too.
 
         Raises:
             LocalStackError: a port is taken, or a part does not start.
@@ -76,10 +91,19 @@ class Embedded:
         """
         with self._lock():
             saved = self._read()
-            if self._status(saved).state == "running" and _same(saved, port, emulator_port):
+            wanted = {"gateway_port": port, "emulator_port": emulator_port}
+            wanted |= {"https_port": https_port} if saved.certificate or certificate else {}
+            if self._status(saved).state == "running" and _same(saved, wanted, certificate):
                 return self._status(saved)
             self._stop(saved)
+            pair = certificate or (saved.certificate, saved.certificate_key)
+            secure = saved.https_port
+            if pair[0]:
+                secure = _choose(https_port, secure, "--https-port", "the gateway's https")
             saved = _Saved(
+                certificate=pair[0],
+                certificate_key=pair[1],
+                https_port=secure,
                 gateway_port=_choose(port, saved.gateway_port, "--port", "the gateway"),
                 emulator_port=_choose(
                     emulator_port, saved.emulator_port, "--emulator-port", "the emulator"
@@ -88,13 +112,9 @@ class Embedded:
             self._write(saved)
             self._tell("start the emulator")
             running = emulator.launch(self._home, saved.emulator_port, auth=auth)
-            saved = _Saved(**{**vars(saved), "emulator": running})
+            saved = replace(saved, emulator=running)
             self._write(saved)
-            outputs = self._deploy(saved)
-            self._tell("start the gateway")
-            gateway = self._gateway(saved, outputs)
-            saved = _Saved(**{**vars(saved), "gateway": gateway, "table": outputs.table})
-            self._write(saved)
+            saved = self._gateways(saved, self._deploy(saved))
             return self._status(saved)
 
     def stop(self) -> Status:
@@ -102,7 +122,7 @@ class Embedded:
         with self._lock():
             saved = self._read()
             self._stop(saved)
-            saved = _Saved(**{**vars(saved), "emulator": None, "gateway": None})
+            saved = replace(saved, emulator=None, gateway=None, https=None)
             self._write(saved)
             return self._status(saved)
 
@@ -141,7 +161,9 @@ class Embedded:
 
     def _status(self, saved: _Saved) -> Status:
         problems = []
-        for name, process in (("emulator", saved.emulator), ("gateway", saved.gateway)):
+        parts = {"emulator": saved.emulator, "gateway": saved.gateway}
+        parts |= {"https": saved.https} if saved.certificate else {}
+        for name, process in parts.items():
             log = self._home / "logs" / f"{name}.log"
             if process is None:
                 problems.append(f"the {name} was not started")
@@ -157,6 +179,7 @@ class Embedded:
         return Status(
             state=state,
             gateway_url=f"http://{DOMAIN}:{saved.gateway_port}",
+            https_url=f"https://{DOMAIN}:{saved.https_port}" if saved.certificate else "",
             endpoint_url=f"http://127.0.0.1:{saved.emulator_port}",
             stack=STACK,
             problems=tuple(problems),
@@ -184,34 +207,24 @@ class Embedded:
             mark.write_text(wanted, encoding="utf-8")
         return stack.outputs_of(STACK, found or {})
 
-    def _gateway(self, saved: _Saved, outputs: stack.Outputs) -> Process:
-        log = self._home / "logs" / "gateway.log"
+    def _gateways(self, saved: _Saved, outputs: stack.Outputs) -> _Saved:
+        """Start the gateway, and the one for https where there is a certificate."""
         endpoint = f"http://127.0.0.1:{saved.emulator_port}"
-        variables = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")}
-        variables |= {
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
-            "AWS_DEFAULT_REGION": "us-east-1",
-            "AWS_REGION": "us-east-1",
-        }
-        command = [sys.executable, "-m", "fal_serverless.gateway.server", "--host", "127.0.0.1"]
-        command += ["--port", str(saved.gateway_port), "--table", outputs.table]
-        command += ["--endpoint-url", endpoint, "--domain", DOMAIN]
-        command += ["--requests", outputs.requests, "--queue-url", outputs.queue_url]
-        command += ["--bucket", outputs.bucket, "--private-webhooks"]
-        process = processes.start(
-            command, environ=variables, cwd=self._home, log=log, port=saved.gateway_port
-        )
-        url = f"http://127.0.0.1:{saved.gateway_port}/_fal/health"
-        try:
-            emulator.wait(process, url, "The gateway", log)
-        except BaseException:
-            processes.stop(process)
-            raise
-        return process
+        self._tell("start the gateway")
+        log = self._home / "logs" / "gateway.log"
+        started = gateway.launch(log, endpoint, outputs, saved.gateway_port)
+        saved = replace(saved, gateway=started, table=outputs.table)
+        self._write(saved)
+        if saved.certificate:
+            log = self._home / "logs" / "https.log"
+            pair = (saved.certificate, saved.certificate_key)
+            secure = gateway.launch(log, endpoint, outputs, saved.https_port, *pair)
+            saved = replace(saved, https=secure)
+            self._write(saved)
+        return saved
 
     def _stop(self, saved: _Saved) -> None:
-        for process in (saved.gateway, saved.emulator):
+        for process in (saved.https, saved.gateway, saved.emulator):
             if process is not None:
                 processes.stop(process)
 
@@ -225,7 +238,7 @@ class Embedded:
         path = self._home / "state.json"
         try:
             found = json.loads(path.read_bytes())
-            for part in ("emulator", "gateway"):
+            for part in ("emulator", "gateway", "https"):
                 found[part] = Process(**found[part]) if found.get(part) else None
             return _Saved(**found)
         except FileNotFoundError:
@@ -241,12 +254,9 @@ class Embedded:
         write_atomically(self._home / "state.json", json.dumps(asdict(saved)).encode())
 
 
-def _same(saved: _Saved, port: int | None, emulator_port: int | None) -> bool:
-    return port in (None, 0, saved.gateway_port) and emulator_port in (
-        None,
-        0,
-        saved.emulator_port,
-    )
+def _same(saved: _Saved, ports: dict[str, int | None], certificate: tuple[str, str] | None) -> bool:
+    kept = certificate in (None, (saved.certificate, saved.certificate_key))
+    return kept and all(port in (None, 0, getattr(saved, name)) for name, port in ports.items())
 
 
 def _choose(wanted: int | None, before: int, flag: str, who: str) -> int:

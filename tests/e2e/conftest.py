@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+import trustme
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 COMMAND = str(Path(sys.executable).parent / "fal-serverless")
@@ -50,6 +51,8 @@ class Stack:
     port: int
     user: str = ""
     key: dict[str, str] = field(default_factory=dict)
+    https_port: int = 0
+    authority: str = ""
 
     def run(self, *words: str, ok: bool = True, cwd: Path | None = None) -> Ran:
         ran = subprocess.run(
@@ -98,13 +101,24 @@ def stack(tmp_path_factory: pytest.TempPathFactory):
     keep = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "FAL_"))}
     environ = {**keep, "FAL_HOME": str(home), "FAL_PROFILE": "local"}
     bare = Stack(environ, 0)
-    started = bare.run("local", "start", "--port", "0", "--emulator-port", "0", "--json").json()
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(home / "authority.pem"))
+    made = authority.issue_cert("*.gateway.localhost", "gateway.localhost", "127.0.0.1")
+    made.private_key_pem.write_to_path(str(home / "key.pem"))
+    for part in made.cert_chain_pems:
+        part.write_to_path(str(home / "certificate.pem"), append=True)
+    words = ["local", "start", "--port", "0", "--emulator-port", "0", "--https-port", "0"]
+    words += ["--certificate", str(home / "certificate.pem")]
+    words += ["--certificate-key", str(home / "key.pem"), "--json"]
+    started = bare.run(*words).json()
     try:
         assert started["state"] == "running"
         port = int(started["gateway_url"].rpartition(":")[2])
         hello = bare.run("auth", "hello", "--json").json()
         made = bare.run("key", "generate", "--scope", "API", "--json").json()
         key = {"X-Fal-Key-Id": made["key_id"], "X-Fal-Key-Secret": made["key_secret"]}
-        yield Stack(environ, port, hello["user_id"], key)
+        secure = int(started["https_url"].rpartition(":")[2])
+        trusted = str(home / "authority.pem")
+        yield Stack(environ, port, hello["user_id"], key, secure, trusted)
     finally:
         bare.run("local", "stop")

@@ -25,6 +25,8 @@ PAYLOAD_MAX = 6_000_000
 """Bytes of an answer that a webhook brings along; beyond, it must be fetched."""
 PAUSES_S = (5, 15, 30, 60, 120, 300, 600, 900, 900, 900, 900, 900, 900, 670)
 """Between the attempts: two hours in all. SQS delays a message by 900 s at most."""
+OVERLAP_S = 86_400
+"""How long a secret that was replaced signs beside the new one."""
 SECRET_PREFIX = "whsec_"  # noqa: S105 - a mark, not a secret
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
