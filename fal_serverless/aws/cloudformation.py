@@ -14,7 +14,7 @@ from fal_serverless.aws.session import error_code, from_client_error, translated
 from fal_serverless.errors import StackError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from fal_serverless.aws.session import Session
@@ -86,6 +86,10 @@ class Deployer:
     ) -> bool:
         """Create or update the stack by a change set; False when nothing had to change.
 
+        Args:
+            parameters: those to set; the others keep the value that the stack has, or begin with
+                the template's default.
+
         Raises:
             StackError: the change set failed, or the stack rolled back.
         """
@@ -105,10 +109,7 @@ class Deployer:
                 ChangeSetType="CREATE" if new else "UPDATE",
                 TemplateBody=template,
                 Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
-                Parameters=[
-                    {"ParameterKey": key, "ParameterValue": value}
-                    for key, value in parameters.items()
-                ],
+                Parameters=_parameters(parameters, () if new else self._set_before(name)),
             )
             if not self._change_ready(name, change):
                 client.delete_change_set(StackName=name, ChangeSetName=change)
@@ -116,6 +117,11 @@ class Deployer:
             client.execute_change_set(StackName=name, ChangeSetName=change)
         self._settled(name, tell)
         return True
+
+    def _set_before(self, name: str) -> tuple[str, ...]:
+        """The parameters that a stack has."""
+        found: Any = self.session.client("cloudformation").describe_stacks(StackName=name)
+        return tuple(item["ParameterKey"] for item in found["Stacks"][0].get("Parameters", []))
 
     def delete(self, name: str) -> bool:
         """Delete the stack and wait; False when there was none.
@@ -216,3 +222,8 @@ class Deployer:
             reason=f"{resource}: {reason}",
             hint="mend that and run it again; what was deployed before is still there",
         )
+
+
+def _parameters(given: Mapping[str, str], before: Iterable[str]) -> list[Any]:
+    kept = [{"ParameterKey": key, "UsePreviousValue": True} for key in before if key not in given]
+    return [{"ParameterKey": key, "ParameterValue": value} for key, value in given.items()] + kept

@@ -22,15 +22,23 @@ app = typer.Typer(no_args_is_help=True)
 @app.command()
 def deploy(
     ctx: typer.Context,
-    domain: Annotated[str, typer.Option(help="Such as gateway.example.com.")] = "",
-    certificate: Annotated[str, typer.Option(help="ARN of its ACM certificate.")] = "",
-    hosted_zone: Annotated[str, typer.Option(help="Route 53 zone of the domain.")] = "",
+    domain: Annotated[str | None, typer.Option(help="Such as gateway.example.com.")] = None,
+    certificate: Annotated[str | None, typer.Option(help="ARN of its ACM certificate.")] = None,
+    hosted_zone: Annotated[str | None, typer.Option(help="Route 53 zone of the domain.")] = None,
     architecture: Annotated[str, typer.Option(help="Of the gateway.")] = "x86_64",
     python: Annotated[str, typer.Option(help="Of the gateway.")] = "3.12",
-    log_retention: Annotated[int, typer.Option(help="Days.")] = 30,
-    keep_data: Annotated[bool, typer.Option("--keep-data", help="When it is deleted.")] = False,
+    log_retention: Annotated[int | None, typer.Option(help="Days.")] = None,
+    queue_concurrency: Annotated[
+        int | None, typer.Option(min=0, max=1000, help="Queued requests at a time; 0: no limit.")
+    ] = None,
+    queue_limit: Annotated[
+        int | None, typer.Option(min=1, help="Requests that may wait for one alias.")
+    ] = None,
+    keep_data: Annotated[
+        bool | None, typer.Option("--keep-data/--no-keep-data", help="When it is deleted.")
+    ] = None,
 ) -> None:
-    """Deploy the stack, or bring it up to date."""
+    """Deploy the stack, or bring it up to date; what is not said stays as it was."""
     if domain and not certificate:
         raise UsageError(
             "--domain needs --certificate.",
@@ -38,13 +46,22 @@ def deploy(
             hint=f"request one for *.{domain} in this Region, and give its ARN",
         )
     settings = settings_of(ctx)
-    parameters = {
+    if queue_concurrency == 1:
+        raise UsageError(
+            "The queue cannot run one request at a time.",
+            reason="SQS feeds a Lambda function two messages at a time at least",
+            hint="say --queue-concurrency 2, or 0 for no limit",
+        )
+    said = {
         "DomainName": domain,
         "CertificateArn": certificate,
         "HostedZoneId": hosted_zone,
-        "LogRetentionDays": str(log_retention),
-        "KeepData": "true" if keep_data else "false",
+        "LogRetentionDays": log_retention,
+        "QueueConcurrency": queue_concurrency,
+        "QueueLimit": queue_limit,
+        "KeepData": None if keep_data is None else str(keep_data).lower(),
     }
+    parameters = {name: str(value) for name, value in said.items() if value is not None}
     deployer = Deployer(session_of(settings))
     changed = stacks.deploy(
         deployer,
