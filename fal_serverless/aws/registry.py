@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
-
 from fal_serverless.aws import records
-from fal_serverless.aws.session import error_code, from_client_error, translated
+from fal_serverless.aws.table import Table, key_of
 from fal_serverless.errors import AwsError, ConflictError, NotFoundError
 from fal_serverless.publish.state import LEASE_SECONDS, Alias, Revision, Route, newest_first
 from fal_serverless.users import user_id_candidates
@@ -19,12 +16,8 @@ if TYPE_CHECKING:
     from fal_serverless.keys import KeyRecord
 
 
-@dataclass
-class RegistryTable:
+class RegistryTable(Table):
     """One DynamoDB table with the string keys ``pk`` and ``sk``."""
-
-    client: Any
-    table: str
 
     # --- leases
 
@@ -55,7 +48,7 @@ class RegistryTable:
                 {
                     "Delete": {
                         "TableName": self.table,
-                        "Key": _key(f"LEASE#{name}", "-"),
+                        "Key": key_of(f"LEASE#{name}", "-"),
                         "ConditionExpression": "holder = :me",
                         "ExpressionAttributeValues": {":me": {"S": holder}},
                     }
@@ -133,7 +126,7 @@ class RegistryTable:
 
     def delete_alias(self, owner: str, name: str, *, expected: str) -> bool:
         """Remove an alias and its route at once if its token is still ``expected``."""
-        key = _key(f"USER#{owner}", f"ALIAS#{name}")
+        key = key_of(f"USER#{owner}", f"ALIAS#{name}")
         return self._transact(
             [
                 {"Delete": {**self._if_token(expected), "Key": key}},
@@ -229,7 +222,7 @@ class RegistryTable:
                 {
                     "Update": {
                         "TableName": self.table,
-                        "Key": _key(f"KEY#{key_id}", "-"),
+                        "Key": key_of(f"KEY#{key_id}", "-"),
                         "UpdateExpression": "SET revoked = :yes",
                         "ConditionExpression": "#owner = :owner",
                         "ExpressionAttributeNames": {"#owner": "owner"},
@@ -273,77 +266,3 @@ class RegistryTable:
         if self._put(records.to_item(item), condition, values):
             return secret
         return self.webhook_secret(owner) or secret
-
-    # --- DynamoDB
-
-    def _get(self, pk: str, sk: str) -> dict[str, Any] | None:
-        item = self._item(pk, sk)
-        return records.from_item(item) if item else None
-
-    def _item(self, pk: str, sk: str) -> dict[str, Any] | None:
-        with translated("Reading the registry"):
-            found = self.client.get_item(
-                TableName=self.table, Key=_key(pk, sk), ConsistentRead=True
-            )
-        item: dict[str, Any] | None = found.get("Item")
-        return item
-
-    def _query(self, pk: str, prefix: str) -> list[dict[str, Any]]:
-        with translated("Reading the registry"):
-            pages = self.client.get_paginator("query").paginate(
-                TableName=self.table,
-                ConsistentRead=True,
-                KeyConditionExpression="pk = :pk AND begins_with(sk, :sk)",
-                ExpressionAttributeValues={":pk": {"S": pk}, ":sk": {"S": prefix}},
-            )
-            return [item for page in pages for item in page["Items"]]
-
-    def _put(self, item: Mapping[str, Any], condition: str, values: Mapping[str, Any]) -> bool:
-        try:
-            self.client.put_item(
-                TableName=self.table,
-                Item=item,
-                ConditionExpression=condition,
-                **({"ExpressionAttributeValues": values} if values else {}),
-            )
-        except ClientError as error:
-            if error_code(error) == "ConditionalCheckFailedException":
-                return False
-            raise from_client_error("Writing the registry", error) from error
-        return True
-
-    def _transact(self, operations: list[dict[str, Any]]) -> bool:
-        """Whether all were done; False when a condition did not hold or somebody interfered."""
-        with translated("Writing the registry"):
-            try:
-                self.client.transact_write_items(TransactItems=operations)
-            except ClientError as error:
-                reasons = {
-                    str(reason.get("Code", "None"))
-                    for reason in error.response.get("CancellationReasons", [])
-                } - {"None"}
-                lost = {"ConditionalCheckFailed", "TransactionConflict"}
-                if error_code(error) == "TransactionCanceledException" and reasons <= lost:
-                    return False
-                raise
-        return True
-
-    def _delete(self, pk: str, sk: str) -> dict[str, Any]:
-        return {"Delete": {"TableName": self.table, "Key": _key(pk, sk)}}
-
-    def _if_token(self, expected: str | None) -> dict[str, Any]:
-        if expected is None:
-            return {
-                "TableName": self.table,
-                "ConditionExpression": "attribute_not_exists(pk)",
-            }
-        return {
-            "TableName": self.table,
-            "ConditionExpression": "#token = :token",
-            "ExpressionAttributeNames": {"#token": "token"},
-            "ExpressionAttributeValues": {":token": {"S": expected}},
-        }
-
-
-def _key(pk: str, sk: str) -> dict[str, dict[str, str]]:
-    return {"pk": {"S": pk}, "sk": {"S": sk}}
