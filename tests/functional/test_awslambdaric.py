@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -16,6 +17,7 @@ import pytest
 from fal_serverless import package
 from fal_serverless.discover import discover
 from fal_serverless.publish.apply import Silent
+from tests.support.objects import objects
 from tests.support.runtime_api import RuntimeApi
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -121,6 +123,31 @@ def test_serve_mode(tmp_path, client, cache):
         assert answer["headers"]["x-fal-revision"] == "the-revision"
         kind, answer = api.invoke(event(body='{"name": 1}'))
         assert answer["statusCode"] == 422
+
+
+def test_a_request_from_the_queue(tmp_path, client, cache):
+    source = tmp_path / "long.py"
+    source.write_text(
+        "from fal_serverless import isolated\n"
+        "@isolated(serve=True)\n"
+        "def long(text: str, times: int = 1) -> str:\n"
+        "    print('working')\n"
+        "    return text * times\n",
+        encoding="utf-8",
+    )
+    built = build(source, "long", cache, tmp_path / "work")
+    with running(built, tmp_path, client) as api, objects() as store:
+        store.objects["/body"] = json.dumps({"text": "ab"}).encode()
+        places = {name: f"{store.url}/{name}" for name in ("body", "answer", "logs")}
+        asked = event()
+        asked["fal"] = {"headers": [], "request_id": "r-1", "job": places}
+        _, answer = api.invoke(asked)
+        assert json.loads(answer["body"]) == "ab"
+        assert json.loads(store.objects["/logs"])[0]["message"] == "working"
+        store.objects["/body"] = json.dumps({"text": "ab" * 1_000_000, "times": 5}).encode()
+        _, answer = api.invoke(asked)
+        assert (answer["statusCode"], answer["body"]) == (200, "")
+        assert answer["fal"]["stored"] == len(store.objects["/answer"]) == 10_000_002
 
 
 @pytest.mark.network
