@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import inspect
-import io
 import json
 import os
 import pickle
@@ -17,15 +16,15 @@ import sys
 import tempfile
 import traceback
 from collections import OrderedDict
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fal_serverless.runtime.capture import captured
 from fal_serverless.runtime.loader import plain
 from fal_serverless.runtime.transfer import download, upload
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 FORMAT = 1
 INLINE_MAX = 4_000_000
@@ -54,7 +53,7 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:  # noqa: 
         install([name for name in os.environ.get("FAL_SECRETS", "").split(",") if name])
         _secrets_fetched = True
     output = Output()
-    with output.captured():
+    with captured(output.add):
         answer = perform(event)
     return {**answer, "output": output.parts()}
 
@@ -190,16 +189,6 @@ class Output:
         self._parts: list[list[str]] = []
         self._size = 0
 
-    @contextmanager
-    def captured(self) -> Iterator[None]:
-        """Keep what is printed meanwhile."""
-        before = sys.stdout, sys.stderr
-        sys.stdout, sys.stderr = _Tee(before[0], "out", self), _Tee(before[1], "err", self)
-        try:
-            yield
-        finally:
-            sys.stdout, sys.stderr = before
-
     def add(self, stream: str, text: str) -> None:
         """Keep a piece; the oldest make room."""
         if self._parts and self._parts[-1][0] == stream and len(self._parts[-1][1]) < _CHUNK // 64:
@@ -219,24 +208,6 @@ class Output:
     def parts(self) -> list[list[str]]:
         """``["out" or "err", text]`` in order."""
         return self._parts
-
-
-class _Tee(io.TextIOBase):
-    def __init__(self, inner: Any, stream: str, output: Output) -> None:
-        self._inner = inner
-        self._stream = stream
-        self._output = output
-
-    def write(self, text: str) -> int:
-        self._output.add(self._stream, text)
-        self._inner.write(text)
-        return len(text)
-
-    def flush(self) -> None:
-        self._inner.flush()
-
-    def writable(self) -> bool:
-        return True
 
 
 def main() -> None:

@@ -11,8 +11,9 @@ import sys
 import threading
 from contextlib import contextmanager
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from fal_serverless.runtime.capture import captured
 from fal_serverless.runtime.transfer import download, upload
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 PAUSE_S = 1.0
 """Between two uploads of what was printed."""
+LEVELS = {"out": "STDOUT", "err": "STDERR"}
 LINES_MAX = 1_000
 LINE_MAX = 4_000
 """Of the log that is shown with the status: CloudWatch has everything."""
@@ -51,14 +53,8 @@ def store(job: Mapping[str, str], body: bytes) -> None:
 def shown(url: str) -> Iterator[None]:
     """Show what is printed meanwhile to whoever asks for the request's status with its log."""
     journal = Journal(url)
-    before = sys.stdout, sys.stderr
-    sys.stdout = _Tee(before[0], "STDOUT", journal)
-    sys.stderr = _Tee(before[1], "STDERR", journal)
-    try:
-        with journal.uploading():
-            yield
-    finally:
-        sys.stdout, sys.stderr = before
+    with captured(lambda stream, text: journal.add(LEVELS[stream], text)), journal.uploading():
+        yield
 
 
 class Journal:
@@ -140,27 +136,3 @@ class Journal:
             # A log that cannot be shown is no reason to fail the request.
             self._changed = True
             print(f"the request's log is not shown: {error}", file=sys.__stderr__)
-
-
-class _Tee(io.TextIOBase):
-    def __init__(self, inner: Any, level: str, journal: Journal) -> None:
-        self._inner = inner
-        self._level = level
-        self._journal = journal
-
-    def write(self, text: str) -> int:
-        self._journal.add(self._level, text)
-        self._inner.write(text)
-        return len(text)
-
-    def flush(self) -> None:
-        self._inner.flush()
-
-    def writable(self) -> bool:
-        return True
-
-    def isatty(self) -> bool:
-        return False
-
-    def fileno(self) -> int:
-        return int(self._inner.fileno())

@@ -24,6 +24,7 @@ from fal_serverless.errors import (
 )
 from fal_serverless.remote import calls, fanout
 from fal_serverless.runtime import call
+from fal_serverless.runtime.capture import captured
 
 
 class CodedError(Exception):
@@ -169,7 +170,7 @@ def test_large_data_travels_by_files(tmp_path):
 
 def test_output_keeps_the_last_and_prints_all(capsys):
     output = call.Output()
-    with output.captured():
+    with captured(output.add):
         print("a" * call.OUTPUT_MAX)
         print("the end", file=sys.stderr)
     kept = "".join(text for _, text in output.parts())
