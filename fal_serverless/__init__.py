@@ -19,8 +19,10 @@ if TYPE_CHECKING:
         LambdaHost,
         LocalHost,
     )
+    from fal_serverless.images import ContainerImage
 
 _HOMES = {
+    "ContainerImage": "fal_serverless.images",
     "FalServerlessError": "fal_serverless.errors",
     "FalServerlessHost": "fal_serverless.hosts",
     "FalServerlessKeyCredentials": "fal_serverless.hosts",
@@ -32,6 +34,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "ContainerImage",
     "FalServerlessError",
     "FalServerlessHost",
     "FalServerlessKeyCredentials",

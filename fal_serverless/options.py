@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, TypedDict
+from typing import TYPE_CHECKING, Literal, TypedDict
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from os import PathLike
 
     from fal_serverless.hosts import LambdaHost, LocalHost
+    from fal_serverless.images import ContainerImage
 
 
 class Options(TypedDict, total=False):
     """Units: memory in MB, times in seconds; see ``docs/decorators.md`` for each."""
 
     kind: Literal["virtualenv", "container"]
-    image: Any
+    image: ContainerImage
     requirements: list[str] | tuple[str, ...] | str | PathLike[str]
     python_version: str
     serve: bool

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 DEFAULT_STACK = "fal-serverless"
 LOCAL_PROFILE = "local"
-KEYS = ("local", "profile", "region", "stack", "json", "debug")
+KEYS = ("local", "profile", "region", "stack", "base_image", "json", "debug")
 _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"", "0", "false", "no", "off"}
 
@@ -32,6 +32,7 @@ class Settings:
         profile: AWS profile, or None for the default credentials.
         region: AWS region, or None for the profile's own.
         stack: name of the CloudFormation stack.
+        base_image: base of images for functions that name none; empty for AWS's own.
         json: print one JSON document.
         debug: print tracebacks of expected errors too.
     """
@@ -41,6 +42,7 @@ class Settings:
     profile: str | None = None
     region: str | None = None
     stack: str = DEFAULT_STACK
+    base_image: str = ""
     json: bool = False
     debug: bool = False
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from fal_serverless.errors import SpecError, did_you_mean
+from fal_serverless.images import ContainerImage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -88,6 +89,7 @@ class FunctionSpec:
 
     Attributes:
         name: the function's own name.
+        base: image that an image of the function begins with, ``""`` for AWS's own.
         mode: ``serve`` (JSON), ``port`` (a web server of the function's own) or ``call``.
         memory: MB.
         timeout: seconds.
@@ -106,6 +108,7 @@ class FunctionSpec:
     mode: Mode = "call"
     environment: Environment = field(default_factory=Environment)
     kind: Literal["virtualenv", "container"] = "virtualenv"
+    base: str = ""
     memory: int = MACHINE_TYPES["XS"]
     timeout: int = HTTP_TIMEOUT_MAX_S
     ephemeral_storage: int = STORAGE_MIN_MB
@@ -172,6 +175,7 @@ def build_spec(
         mode=mode,
         port=port,
         kind=_kind(given.get("kind", "virtualenv")),
+        base=_base(given),
         environment=Environment(
             requirements=tuple(requirements),
             python=_python(given.get("python_version")),
@@ -279,6 +283,25 @@ def _kind(kind: object) -> Literal["virtualenv", "container"]:
         reason="the kinds are 'virtualenv' and 'container'",
         hint=did_you_mean(str(kind), ("virtualenv", "container")),
     )
+
+
+def _base(given: Mapping[str, Any]) -> str:
+    image = given.get("image")
+    if image is None:
+        return ""
+    if not isinstance(image, ContainerImage):
+        raise SpecError(
+            f"image cannot be {image!r}.",
+            reason="it says what a container image is made from",
+            hint="write image=ContainerImage(base='…')",
+        )
+    if given.get("kind") != "container":
+        raise SpecError(
+            "image needs kind='container'.",
+            reason="other kinds are packaged as layers where they fit",
+            hint="add kind='container', or leave image out",
+        )
+    return image.base
 
 
 def _python(version: object) -> str:

@@ -10,6 +10,7 @@ from fal_serverless import stack
 from fal_serverless.aws.artifacts import ArtifactBucket
 from fal_serverless.aws.cloudformation import Deployer
 from fal_serverless.aws.identity import Identity, caller
+from fal_serverless.aws.images import ImageRepository, host_of
 from fal_serverless.aws.lambdas import LambdaFunctions
 from fal_serverless.aws.logs import LambdaLogs
 from fal_serverless.aws.registry import RegistryTable
@@ -60,7 +61,11 @@ class Workspace:
     def target(self) -> Target:
         """Where publishes go."""
         return Target(
-            owner=self.user, stack=self.outputs.name, role=self.outputs.role, local=self.local
+            owner=self.user,
+            stack=self.outputs.name,
+            role=self.outputs.role,
+            images=self.outputs.images,
+            local=self.local,
         )
 
     def url(self, label: str) -> str:
@@ -110,6 +115,9 @@ def connect(settings: Settings, progress: Progress | None = None) -> Workspace:
             functions=functions,
             registry=registry,
             clock=SystemClock(),
+            images=ImageRepository(
+                session.client("ecr"), outputs.images, host_of(session.endpoint_url)
+            ),
             progress=progress or Silent(),
         ),
         base=_base(settings, outputs),

@@ -19,7 +19,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
-MODULES = ("__init__.py", "_version.py", "errors.py", "keys.py", "names.py", "spec.py")
+MODULES = ("__init__.py", "_version.py", "errors.py", "images.py", "keys.py", "names.py", "spec.py")
 AWS = (
     "__init__.py",
     "lambda_invoke.py",

@@ -85,6 +85,22 @@ class FakeArtifacts:
 
 
 @dataclass
+class FakeImages:
+    fuse: Fuse
+    there: set[str] = field(default_factory=set)
+
+    def has(self, digest):
+        return digest in self.there
+
+    def push(self, built, tell):
+        self.fuse.step(f"push {built.digest[:19]}")
+        self.there.add(built.digest)
+
+    def delete(self, digests):
+        self.there -= set(digests)
+
+
+@dataclass
 class Fake:
     """One Lambda function: code and configuration now, versions, aliases."""
 

@@ -40,11 +40,20 @@ def serve(
     alias: Annotated[str, typer.Option(help="Name in the URL; moved when it exists.")] = "",
     auth: Annotated[str, typer.Option(help="private, public or shared.")] = "",
     message: Annotated[str, typer.Option("-m", "--message", help="Note on the revision.")] = "",
+    package_kind: Annotated[
+        str, typer.Option("--package", help="auto, layer or image; auto: what fits.")
+    ] = "auto",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan only.")] = False,
 ) -> None:
     """Publish a revision of FUNC in FILE, and move the alias to it."""
     settings = settings_of(ctx)
     mode = check_auth(auth)
+    if package_kind not in ("auto", "layer", "image"):
+        raise UsageError(
+            f"--package cannot be '{package_kind}'.",
+            reason="functions are packaged as layers or as an image",
+            hint="use --package auto, layer or image",
+        )
     found = discover(file, func)
     if found.function.spec().mode == "call":
         raise SpecError(
@@ -58,7 +67,16 @@ def serve(
     space.secrets.require(found.function.spec().secrets)
     steps = Steps()
     with tempfile.TemporaryDirectory(prefix="fal-serve-") as work:
-        built = package.build(found, cache=settings.home / "cache", work=Path(work), progress=steps)
+        built = package.build(
+            found,
+            cache=settings.home / "cache",
+            work=Path(work),
+            progress=steps,
+            wanted_kind=package_kind,
+            base=settings.base_image,
+            owner=space.user,
+        )
+        _note_package(built, local=settings.local)
         _note_timeout(built)
         wanted = publish.want(
             built, space.target, revision=str(uuid.uuid4()), alias=alias, auth=mode
@@ -149,6 +167,11 @@ def delete(
 def remove(space: Workspace, function: str, revisions: tuple[Revision, ...]) -> None:
     """Delete revisions of a Lambda function whose lease is held; with the last one, its log."""
     aliases.delete_revisions(space.registry, space.functions, revisions)
+    images = {item.image for item in revisions if item.image}
+    # Each image has its owner's id in it: nobody else's revision can need it.
+    images -= {item.image for item in space.registry.revisions(space.user)}
+    if images and space.publisher.images is not None:
+        space.publisher.images.delete(images)
     if space.functions.get(function) is None:
         space.logs.delete(function)
 
@@ -190,6 +213,15 @@ def check_auth(auth: str) -> Auth | None:
         reason="the modes are " + ", ".join(AUTH_MODES),
         hint=did_you_mean(auth, AUTH_MODES),
     )
+
+
+def _note_package(built: Package, *, local: bool) -> None:
+    if built.image is None:
+        return
+    base = built.image.image.base.name
+    render.note(f"  note: it becomes an image on {base}: {built.why}")
+    if local:
+        render.note("  note: the emulator keeps images, and needs Docker to run them")
 
 
 def _note_timeout(built: Package) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from fal_serverless.errors import SpecError
@@ -17,6 +17,7 @@ from fal_serverless.package import bundle as bundles
 from fal_serverless.package import layer as layers
 from fal_serverless.package import requirements, sizes
 from fal_serverless.package.describe import describe
+from fal_serverless.package.image import BuiltImage, build_image
 from fal_serverless.package.lock import Lock, resolve
 from fal_serverless.package.pickling import dump
 from fal_serverless.package.runtime_layer import build_runtime_layer
@@ -42,6 +43,8 @@ class Package:
         layers: in Lambda's order: the requirements' first, the runtime last.
         parts: unzipped bytes by package, our runtime and the bundle included.
         openapi: for serve mode, else None.
+        image: for image packages, else None.
+        why: why it is an image, for people; empty for layers.
     """
 
     spec: FunctionSpec
@@ -51,6 +54,8 @@ class Package:
     lock: Lock | None
     parts: Mapping[str, int]
     openapi: Mapping[str, Any] | None
+    image: BuiltImage | None = None
+    why: str = ""
 
     @property
     def unzipped(self) -> int:
@@ -75,6 +80,9 @@ def build(
     work: Path,
     progress: Progress,
     run: Runner = run_uv,
+    wanted_kind: str = "auto",
+    base: str = "",
+    owner: str = "",
 ) -> Package:
     """Package a discovered function.
 
@@ -84,6 +92,10 @@ def build(
         work: a folder of this publish alone, where the bundle is written.
         progress: is told the steps.
         run: runs uv.
+        wanted_kind: ``layer``, ``image`` or ``auto``: layers if they fit and the function asks
+            for no container.
+        base: image of functions that name none, ``""`` for AWS's own.
+        owner: user id, written into images, so that no two users share one.
 
     Raises:
         SpecError: an option or the signature cannot be served.
@@ -95,12 +107,17 @@ def build(
     """
     wanted = requirements.read(found.function.options.get("requirements"), found.path.parent)
     spec = found.function.spec(wanted)
-    refuse_unbuilt(spec)
+    _check_kind(spec, wanted_kind)
     description = describe(found.function.function, spec.name) if spec.mode == "serve" else None
     if description is not None and description.needs_pydantic:
         spec = _with_pydantic(found, wanted)
     # The cheap checks come first: pickling and the user's files fail before anything is fetched.
-    pickled = dump(found.function.function, found.function.setup_function, found.modules)
+    pickled = dump(
+        found.function.function,
+        found.function.setup_function,
+        found.modules,
+        folder=found.path.parent,
+    )
     extra = [*found.sources, *bundles.user_files(spec.files, found.path.parent)]
     lock, made = _requirements_layer(spec, cache, progress, run)
     with _step(progress, "prepare the runtime layer"):
@@ -118,8 +135,7 @@ def build(
     parts = dict(made.parts) if made else {}
     parts["fal_serverless runtime"] = runtime.unzipped
     parts["the function's bundle"] = bundle.unzipped
-    sizes.check(spec.name, parts)
-    return Package(
+    built = Package(
         spec=spec,
         kind="layer" if made else "none",
         bundle=bundle,
@@ -128,6 +144,15 @@ def build(
         parts=parts,
         openapi=description.openapi if description else None,
     )
+    why = _why_image(built, wanted_kind)
+    if not why:
+        sizes.check(spec.name, parts)
+        return built
+    with _step(progress, "build the image"):
+        image = build_image(
+            built, cache=cache, work=work, base=spec.base or base, owner=owner, run=run
+        )
+    return replace(built, kind="image", image=image, why=why)
 
 
 def environment_layers(
@@ -141,21 +166,44 @@ def environment_layers(
         PackageTooLargeError: they are above Lambda's limit.
         PackagingError: uv failed.
     """
-    refuse_unbuilt(spec)
+    refuse_containers(spec)
     _, made = _requirements_layer(spec, cache, progress, run)
     runtime = build_runtime_layer(spec.environment.python, cache)
     sizes.check(spec.name, {**(made.parts if made else {}), "runtime": runtime.unzipped})
     return (*([made] if made else []), runtime)
 
 
-def refuse_unbuilt(spec: FunctionSpec) -> None:
-    """Raises SpecError for options that this version understands and cannot fulfil."""
+def refuse_containers(spec: FunctionSpec) -> None:
+    """Raises SpecError for a function that asks for a container where layers alone will do."""
     if spec.kind == "container":
         raise SpecError(
-            f"'{spec.name}' cannot be served as a container.",
-            reason="this version packages functions as layers, and builds no images",
-            hint="use kind='virtualenv', or leave kind out",
+            f"'{spec.name}' cannot be called in a container.",
+            reason="calls from Python run in environments that are made of layers",
+            hint="serve it, or call it with .on(kind='virtualenv')",
         )
+
+
+def _check_kind(spec: FunctionSpec, wanted: str) -> None:
+    if wanted == "layer" and spec.kind == "container":
+        raise SpecError(
+            f"'{spec.name}' cannot be served as a layer.",
+            reason="it is decorated with kind='container'",
+            hint="leave --package out, or leave kind out",
+        )
+
+
+def _why_image(built: Package, wanted: str) -> str:
+    """Why a package becomes an image, for people; ``""`` when it does not."""
+    if built.spec.kind == "container":
+        return "kind='container' asks for one"
+    if wanted == "image":
+        return "--package image asks for one"
+    if wanted == "layer" or built.unzipped <= sizes.UNZIPPED_MAX:
+        return ""
+    return (
+        f"it is {built.unzipped / 1e6:.1f} MB unzipped, and layers take "
+        f"{sizes.UNZIPPED_MAX / 1e6:.1f} MB: {sizes.largest(built.parts)}"
+    )
 
 
 def _with_pydantic(found: Discovered, wanted: tuple[str, ...]) -> FunctionSpec:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import inspect
 import io
 import pickle
+from contextlib import contextmanager
+from pathlib import Path
+from types import CodeType
 from typing import TYPE_CHECKING, Any
 
 from fal_serverless.errors import SerializationError
@@ -20,8 +23,14 @@ def dump(
     function: Callable[..., Any],
     setup: Callable[[], object] | None,
     modules: Iterable[ModuleType],
+    *,
+    folder: Path | None = None,
 ) -> bytes:
     """``{"function": …, "setup": …}`` pickled, with ``modules`` by value.
+
+    Args:
+        folder: paths of source files below it are written relative to it, so that the same code
+            makes the same bytes wherever it lies; None keeps them.
 
     Raises:
         SerializationError: something that the function uses cannot be pickled; it is named.
@@ -33,7 +42,8 @@ def dump(
         for module in modules:
             cloudpickle.register_pickle_by_value(module)
             registered.append(module)
-        return _dump({"function": function, "setup": setup})
+        with _relative([*registered, function, setup], folder):
+            return _dump({"function": function, "setup": setup}, folder)
     except Exception as error:
         raise _explained(function, error) from error
     finally:
@@ -41,12 +51,44 @@ def dump(
             cloudpickle.unregister_pickle_by_value(module)
 
 
-def _dump(value: object) -> bytes:
+def _dump(value: object, folder: Path | None = None) -> bytes:
     import cloudpickle
 
+    class Pickler(cloudpickle.CloudPickler):  # type: ignore[misc]  # it has no types
+        """Writes where code comes from relative to ``folder``."""
+
+        def reducer_override(self, value: Any) -> Any:
+            if isinstance(value, CodeType) and folder is not None:
+                moved = value.replace(co_filename=_below(value.co_filename, folder))
+                return self.dispatch_table[CodeType](moved)
+            return super().reducer_override(value)
+
     buffer = io.BytesIO()
-    cloudpickle.CloudPickler(buffer, protocol=pickle.HIGHEST_PROTOCOL).dump(value)
+    Pickler(buffer, protocol=pickle.HIGHEST_PROTOCOL).dump(value)
     return buffer.getvalue()
+
+
+@contextmanager
+def _relative(things: Iterable[object], folder: Path | None) -> Iterator[None]:
+    """Meanwhile, the ``__file__`` of modules and functions below ``folder`` is relative to it."""
+    before: list[tuple[dict[str, Any], str]] = []
+    for thing in things:
+        inner = getattr(thing, "function", thing)
+        names = getattr(inner, "__globals__", None) or getattr(inner, "__dict__", {})
+        file = names.get("__file__")
+        if folder is not None and isinstance(file, str) and _below(file, folder) != file:
+            before.append((names, file))
+            names["__file__"] = _below(file, folder)
+    try:
+        yield
+    finally:
+        for names, file in before:
+            names["__file__"] = file
+
+
+def _below(file: str, folder: Path) -> str:
+    path = Path(file)
+    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else file
 
 
 def _explained(function: Callable[..., Any], error: Exception) -> SerializationError:

@@ -15,7 +15,7 @@ from fal_serverless.package.layer import Layer, compile_all, keep, remembered, s
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-MODULES = ("__init__", "_version", "errors", "names", "spec", "function", "hosts")
+MODULES = ("__init__", "_version", "errors", "names", "images", "spec", "function", "hosts")
 """What a pickled function may refer to, beside the runtime itself."""
 
 

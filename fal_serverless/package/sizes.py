@@ -21,12 +21,16 @@ def check(name: str, parts: Mapping[str, int]) -> int:
     """
     total = sum(parts.values())
     if total > UNZIPPED_MAX:
-        largest = sorted(parts.items(), key=lambda item: (-item[1], item[0]))[:6]
-        listed = ", ".join(f"{part} {size / 1e6:.1f} MB" for part, size in largest)
         raise PackageTooLargeError(
             f"'{name}' is too large for a Lambda layer.",
             reason=f"it is {total / 1e6:.1f} MB unzipped, and the limit is "
-            f"{UNZIPPED_MAX / 1e6:.1f} MB: {listed}",
-            hint="drop or replace the largest packages, or split the function",
+            f"{UNZIPPED_MAX / 1e6:.1f} MB: {largest(parts)}",
+            hint="serve it as an image (--package image), or drop the largest packages",
         )
     return total
+
+
+def largest(parts: Mapping[str, int]) -> str:
+    """The six largest parts, for people."""
+    found = sorted(parts.items(), key=lambda item: (-item[1], item[0]))[:6]
+    return ", ".join(f"{part} {size / 1e6:.1f} MB" for part, size in found)

@@ -57,12 +57,14 @@ class Target:
         owner: user id.
         stack: name of the CloudFormation stack.
         role: ARN of the role that user functions run under.
+        images: URI of the image repository.
         local: whether it is the embedded stack, where functions share one machine.
     """
 
     owner: str
     stack: str
     role: str
+    images: str = ""
     local: bool = False
 
 
@@ -85,6 +87,19 @@ def want(
     """
     spec = package.spec
     check_environment(spec, variables(spec, target, revision))
+    if package.image is not None:
+        return Wanted(
+            spec=spec,
+            function=lambda_function_name(target.owner, spec.name, package.kind),
+            package=package.kind,
+            bundle=None,
+            layers=(),
+            revision=revision,
+            alias=alias,
+            auth=auth,
+            image=f"{target.images}@{package.image.digest}",
+            image_size=package.image.size,
+        )
     return Wanted(
         spec=spec,
         function=lambda_function_name(target.owner, spec.name, package.kind),
@@ -114,6 +129,7 @@ def look(wanted: Wanted, publisher: Publisher, owner: str) -> Existing:
             keys.add(layer_key(layer.digest))
     if wanted.bundle is not None and publisher.artifacts.has(bundle_key(wanted.bundle.digest)):
         keys.add(bundle_key(wanted.bundle.digest))
+    digest = wanted.image.rpartition("@")[2]
     reserving = wanted.spec.max_concurrency is not None
     return Existing(
         keys=frozenset(keys),
@@ -121,6 +137,7 @@ def look(wanted: Wanted, publisher: Publisher, owner: str) -> Existing:
         function=publisher.functions.get(wanted.function),
         alias=publisher.registry.alias(owner, wanted.alias) if wanted.alias else None,
         unreserved=publisher.functions.unreserved() if reserving else None,
+        image=bool(digest and publisher.images and publisher.images.has(digest)),
     )
 
 
@@ -177,6 +194,7 @@ def publish(
             size=package.unzipped,
             message=message,
             created_at=revision_time(publisher.clock),
+            image=package.image.digest if package.image else "",
         )
 
     return apply(
@@ -187,6 +205,7 @@ def publish(
         layers=dict(prepared.existing.layers),
         configure=configure,
         record=record,
+        image=package.image,
     )
 
 

@@ -17,9 +17,16 @@ from fal_serverless.publish.sweep import sweep
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from fal_serverless.package.image import BuiltImage
     from fal_serverless.publish.lease import Clock
     from fal_serverless.publish.plan import Step, Wanted
-    from fal_serverless.publish.state import Artifacts, Configuration, Functions, Registry
+    from fal_serverless.publish.state import (
+        Artifacts,
+        Configuration,
+        Functions,
+        Images,
+        Registry,
+    )
     from fal_serverless.spec import Auth
 
 
@@ -73,6 +80,7 @@ class Publisher:
     functions: Functions
     registry: Registry
     clock: Clock
+    images: Images | None = None
     progress: Progress = field(default_factory=Silent)
 
 
@@ -89,6 +97,7 @@ class _Run:
     live: LiveFunction | None = None
     revision: Revision | None = None
     arns: tuple[str, ...] = ()
+    image: BuiltImage | None = None
 
 
 def apply(
@@ -100,6 +109,7 @@ def apply(
     layers: dict[str, str],
     configure: Callable[[tuple[str, ...]], Configuration],
     record: Callable[[str, tuple[str, ...], Auth], Revision],
+    image: BuiltImage | None = None,
 ) -> Outcome:
     """Run ``plan``; artifacts go up first, everything else happens under the leases.
 
@@ -111,13 +121,22 @@ def apply(
         layers: ARNs of layers that exist already, by name.
         configure: makes the Lambda configuration of the layers' ARNs.
         record: makes the revision of (version, layer ARNs, auth).
+        image: what a step that pushes one sends.
 
     Raises:
         ConflictError: somebody else kept the function, or changed it again and again.
         AwsError: AWS refused a step; every URL that worked still does.
     """
-    run = _Run(wanted=wanted, owner=owner, configure=configure, record=record, layers=dict(layers))
-    free = [step for step in plan if isinstance(step, (steps.Upload, steps.PublishLayer))]
+    run = _Run(
+        wanted=wanted,
+        owner=owner,
+        configure=configure,
+        record=record,
+        layers=dict(layers),
+        image=image,
+    )
+    first = (steps.Upload, steps.PublishLayer, steps.PushImage)
+    free = [step for step in plan if isinstance(step, first)]
     guarded = [step for step in plan if step not in free]
     done = [_timed(step, run, publisher) for step in free]
     with ExitStack() as stack:
@@ -150,7 +169,7 @@ def _waiting(publisher: Publisher) -> Callable[[str], None]:
 
 def _timed(step: Step, run: _Run, publisher: Publisher) -> Done:
     text = steps.describe(step)
-    total = step.size if isinstance(step, steps.Upload) else None
+    total = step.size if isinstance(step, (steps.Upload, steps.PushImage)) else None
     publisher.progress.begin(text, total)
     start = time.perf_counter()
     _perform(step, run, publisher)
@@ -172,6 +191,10 @@ def _perform(step: Step, run: _Run, publisher: Publisher) -> None:
                 python=run.wanted.spec.environment.python,
                 architecture=run.wanted.spec.environment.architecture,
             )
+        case steps.PushImage():
+            if publisher.images is None or run.image is None:
+                raise AssertionError("an image is pushed where there is one, and a repository")
+            publisher.images.push(run.image, publisher.progress.advance)
         case steps.PutFunction():
             run.live = _put_function(step, run, publisher)
         case steps.Reserve():

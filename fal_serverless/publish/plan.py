@@ -41,6 +41,14 @@ class PublishLayer:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PushImage:
+    """Push an image into the stack's repository; what is there already is not sent."""
+
+    digest: str
+    size: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class PutFunction:
     """Give the Lambda function this revision's code and configuration; ``create`` if it is new."""
 
@@ -104,6 +112,7 @@ class RetireAlias:
 Step = (
     Upload
     | PublishLayer
+    | PushImage
     | PutFunction
     | Reserve
     | PublishVersion
@@ -138,6 +147,7 @@ class Wanted:
         alias: or empty.
         auth: given by the user, or None.
         image: URI with a digest, for image packages.
+        image_size: bytes of its own layers.
     """
 
     spec: FunctionSpec
@@ -149,6 +159,7 @@ class Wanted:
     alias: str = ""
     auth: Auth | None = None
     image: str = ""
+    image_size: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,6 +171,7 @@ class Existing:
         layers: names of wanted layers that are published, and their ARNs.
         function: the Lambda function, or None.
         alias: the alias's record, or None.
+        image: whether the wanted image is in the repository.
         unreserved: concurrency of the account that no function has reserved; read only when
             the plan needs it.
     """
@@ -169,6 +181,7 @@ class Existing:
     function: LiveFunction | None
     alias: Alias | None
     unreserved: int | None = None
+    image: bool = False
 
 
 def bundle_key(digest: str) -> str:
@@ -197,6 +210,8 @@ def make_plan(wanted: Wanted, existing: Existing) -> tuple[Step, ...]:
     steps: list[Step] = []
     if wanted.bundle is not None:
         steps += _artifacts(wanted, wanted.bundle, existing)
+    if wanted.image and not existing.image:
+        steps.append(PushImage(digest=wanted.image.rpartition("@")[2], size=wanted.image_size))
     steps.append(
         PutFunction(
             function=wanted.function,
@@ -292,10 +307,8 @@ def _check_concurrency(wanted: Wanted, existing: Existing) -> None:
 def describe(step: Step) -> str:
     """One line for a person, as ``--dry-run`` prints it."""
     match step:
-        case Upload():
-            return f"upload {step.key} ({step.size / 1e6:.1f} MB)"
-        case PublishLayer():
-            return f"publish layer {step.name}"
+        case Upload() | PublishLayer() | PushImage():
+            return _describe_artifact(step)
         case PutFunction():
             verb = "create" if step.create else "update"
             return f"{verb} Lambda function {step.function}"
@@ -315,3 +328,13 @@ def describe(step: Step) -> str:
             return f"keep {step.count} environments ready for {step.alias}"
         case RetireAlias():
             return f"delete the alias {step.alias} of {step.function}"
+
+
+def _describe_artifact(step: Upload | PublishLayer | PushImage) -> str:
+    match step:
+        case Upload():
+            return f"upload {step.key} ({step.size / 1e6:.1f} MB)"
+        case PublishLayer():
+            return f"publish layer {step.name}"
+        case PushImage():
+            return f"push image {step.digest[:19]} ({step.size / 1e6:.1f} MB on its base)"

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
+    from fal_serverless.package.image import BuiltImage
     from fal_serverless.spec import Architecture, Auth, Mode, PackageKind
 
 LEASE_SECONDS = 20
@@ -39,6 +40,7 @@ class Revision:
         bundle: SHA-256 of the function's bundle, hex.
         size: bytes, unzipped, bundle and layers together.
         created_at: ISO 8601, UTC.
+        image: digest of its image, for image packages.
     """
 
     id: str
@@ -59,6 +61,7 @@ class Revision:
     size: int
     message: str
     created_at: str
+    image: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,6 +171,19 @@ class Code:
     bucket: str = ""
     key: str = ""
     image: str = ""
+
+
+class Images(Protocol):
+    """The stack's image repository."""
+
+    def has(self, digest: str) -> bool:
+        """Whether an image is there."""
+
+    def push(self, built: BuiltImage, tell: Callable[[int], None]) -> None:
+        """Push one; ``tell`` is told of bytes sent."""
+
+    def delete(self, digests: Iterable[str]) -> None:
+        """Delete images; those that are gone are no error."""
 
 
 class Artifacts(Protocol):

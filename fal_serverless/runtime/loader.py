@@ -60,6 +60,10 @@ def load(root: Path) -> Loaded:
         sys.path.insert(0, str(root))
     content = pickle.loads(pickled)  # noqa: S301 - the digest was compared just now
     function = plain(content["function"])
+    # Written relative to the folder that the bundle was made of: what travels along lies here.
+    source = getattr(function, "__globals__", {}).get("__file__")
+    if source and not os.path.isabs(source):  # noqa: PTH117 - pathlib costs a cold start
+        function.__globals__["__file__"] = str(root / source)
     setup = content.get("setup")
     if setup is not None:
         plain(setup)()

@@ -101,6 +101,7 @@ def test_importing_the_gateway_needs_no_boto3():
 
 def test_public_names():
     assert set(fal_serverless.__all__) == {
+        "ContainerImage",
         "FalServerlessError",
         "FalServerlessHost",
         "FalServerlessKeyCredentials",

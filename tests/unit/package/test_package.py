@@ -18,7 +18,7 @@ from fal_serverless.errors import (
     SerializationError,
     SpecError,
 )
-from fal_serverless.package import bundle, pickling, refuse_unbuilt, requirements, sizes
+from fal_serverless.package import bundle, pickling, refuse_containers, requirements, sizes
 from fal_serverless.package.archive import Entry, write_zip
 from fal_serverless.package.describe import describe
 from fal_serverless.spec import FunctionSpec
@@ -157,5 +157,5 @@ def test_discovery(tmp_path):
 @pytest.mark.parametrize("changes", [{"kind": "container"}])
 def test_options_that_cannot_be_fulfilled_are_refused(changes):
     with pytest.raises(SpecError, match="'f' cannot"):
-        refuse_unbuilt(FunctionSpec(name="f", **changes))
-    refuse_unbuilt(FunctionSpec(name="f"))
+        refuse_containers(FunctionSpec(name="f", **changes))
+    refuse_containers(FunctionSpec(name="f"))

@@ -14,9 +14,17 @@ from fal_serverless.publish import aliases, plan
 from fal_serverless.publish.apply import Publisher
 from fal_serverless.publish.state import LEASE_SECONDS
 from fal_serverless.spec import FunctionSpec
-from tests.fakes import FakeArtifacts, FakeClock, FakeFunctions, FakeRegistry, Fuse, Killed
+from tests.fakes import (
+    FakeArtifacts,
+    FakeClock,
+    FakeFunctions,
+    FakeImages,
+    FakeRegistry,
+    Fuse,
+    Killed,
+)
 
-TARGET = publish.Target(owner="1234567", stack="s", role="arn:role")
+TARGET = publish.Target(owner="1234567", stack="s", role="arn:role", images="repo")
 
 
 class World:
@@ -30,6 +38,7 @@ class World:
             functions=self.functions,
             registry=self.registry,
             clock=self.clock,
+            images=FakeImages(self.fuse),
         )
 
     def serve(self, name="f", code="a", alias="web", auth=None, **options):
@@ -60,13 +69,15 @@ class World:
         return (versions - kept) | (pointing - named)
 
 
-def a_package(name="f", code="a", **options):
+def a_package(name="f", code="a", kind="none", **options):
     def artifact(digest):
         return SimpleNamespace(digest=digest, sha256=digest, path=Path(digest), size=10)
 
+    digest = "sha256:" + code * 64
     return SimpleNamespace(
         spec=FunctionSpec(name=name, mode="serve", **options),
-        kind="none",
+        kind=kind,
+        image=SimpleNamespace(digest=digest, size=7) if kind == "image" else None,
         bundle=artifact(code * 64),
         layers=(artifact("e" * 64),),
         lock=None,
@@ -181,6 +192,35 @@ def test_an_alias_that_moves_between_functions_leaves_nothing():
     assert world.answer("web") == second.id
     assert world.functions.aliases("fal-1234567-f-z") == {}
     assert world.registry.alias(TARGET.owner, "web").retiring == ""
+
+
+def test_a_package_that_becomes_an_image_keeps_its_urls():
+    world = World()
+    first = world.serve(code="a")
+    second = world.serve(code="b", kind="image")
+    assert (first.function, second.function) == ("fal-1234567-f-z", "fal-1234567-f-i")
+    assert second.image == "sha256:" + "b" * 64
+    assert world.publisher.images.there == {second.image}
+    assert world.answer("web") == second.id
+    assert world.answer(first.id) == first.id
+    code = world.functions.live[second.function].code
+    assert "repo@sha256:" + "b" * 64 in code
+    third = world.serve(code="a")
+    assert world.answer("web") == third.id
+    world.check()
+    assert world.orphans() == set()
+
+
+def test_an_image_that_is_there_is_not_pushed_again():
+    world = World()
+    world.serve(code="a", kind="image")
+    package = a_package("f", "a", "image")
+    wanted = publish.want(package, TARGET, revision=str(uuid.uuid4()), alias="web")
+    steps = publish.prepare(wanted, world.publisher, TARGET.owner).plan
+    assert plan.describe(steps[0]) == "update Lambda function fal-1234567-f-i"
+    wanted = publish.want(a_package("f", "b", "image"), TARGET, revision="r", alias="web")
+    steps = publish.prepare(wanted, world.publisher, TARGET.owner).plan
+    assert plan.describe(steps[0]).startswith("push image sha256:bbbbbbbbbbbb")
 
 
 def test_a_used_revision_is_not_deleted():

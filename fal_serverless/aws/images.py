@@ -1,0 +1,95 @@
+"""The stack's ECR repository. Satisfies ``publish.state.Images``."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from botocore.exceptions import ClientError
+
+from fal_serverless.aws.session import error_code, translated
+from fal_serverless.package.oci.push import push
+from fal_serverless.package.oci.reference import Reference, parse
+from fal_serverless.package.oci.registry import Repository
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from fal_serverless.package.image import BuiltImage
+
+_GONE = ("ImageNotFoundException", "RepositoryNotFoundException")
+
+
+@dataclass(frozen=True)
+class ImageRepository:
+    """One ECR repository.
+
+    Attributes:
+        client: of ECR.
+        uri: as Lambda is told.
+        registry: host that speaks for it, where that is not the URI's own: an emulator's.
+    """
+
+    client: Any
+    uri: str
+    registry: str = ""
+
+    def has(self, digest: str) -> bool:
+        """Whether an image is there."""
+        with translated("Looking for the image"):
+            try:
+                found = self.client.describe_images(
+                    repositoryName=self._name, imageIds=[{"imageDigest": digest}]
+                )
+            except ClientError as error:
+                if error_code(error) in _GONE:
+                    return False
+                raise
+        return bool(found.get("imageDetails"))
+
+    def push(self, built: BuiltImage, tell: Callable[[int], None]) -> None:
+        """Push one; ``tell`` is told of bytes sent.
+
+        Raises:
+            AuthError: ECR lets us not in.
+            OperationError: it failed.
+        """
+        base = built.image.base.place
+        source = Repository(base, self._login(base)) if base else None
+        target = Repository(self._place, self._login(self._place))
+        push(built.image, target, cache=built.cache, source=source, tell=tell)
+
+    def delete(self, digests: Iterable[str]) -> None:
+        """Delete images; those that are gone are no error."""
+        wanted = sorted(set(digests))
+        with translated("Deleting images"):
+            # ECR takes a hundred at a time.
+            for start in range(0, len(wanted), 100):
+                self.client.batch_delete_image(
+                    repositoryName=self._name,
+                    imageIds=[{"imageDigest": item} for item in wanted[start : start + 100]],
+                )
+
+    @property
+    def _name(self) -> str:
+        return self.uri.partition("/")[2]
+
+    @property
+    def _place(self) -> Reference:
+        return Reference(self.registry or parse(self.uri).host, self._name)
+
+    def _login(self, place: Reference) -> tuple[str, str] | None:
+        """ECR's password for twelve hours; nobody's for another registry."""
+        if place.host != self._place.host:
+            return None
+        with translated("Logging in to ECR"):
+            found = self.client.get_authorization_token()["authorizationData"][0]
+        user, _, password = base64.b64decode(found["authorizationToken"]).decode().partition(":")
+        return user, password
+
+
+def host_of(endpoint_url: str | None) -> str:
+    """Host and port of an emulator's registry, or ``""`` on AWS."""
+    return urlsplit(endpoint_url).netloc if endpoint_url else ""

@@ -1,0 +1,112 @@
+"""From layers and a bundle to a container image that Lambda runs.
+
+Three layers of our own go on the base, the steadiest first: AWS's runtime client, which only
+depends on Python and the processor; the requirements, named by their lock; and the runtime with
+the function, which is all that a change of the code sends.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from filelock import FileLock
+
+from fal_serverless.package import layer as layers
+from fal_serverless.package.lock import resolve
+from fal_serverless.package.oci.base import look_up
+from fal_serverless.package.oci.image import Image, assemble
+from fal_serverless.package.oci.tar import Blob, layer_of_zip, write_layer
+from fal_serverless.spec import Environment
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from fal_serverless.package import Package
+    from fal_serverless.package.uv import Runner
+
+CLIENT = "awslambdaric==4.2.2"
+"""AWS's runtime client: asks Lambda for events and calls the handler."""
+AWS_BASE = "public.ecr.aws/lambda/python"
+HANDLER = "fal_serverless.runtime.handler.handler"
+TASK = "/var/task"
+DATA = "/mnt/data"
+"""Where a file system for persistent data is mounted; ``/data`` leads there."""
+
+
+@dataclass(frozen=True)
+class BuiltImage:
+    """An image on this machine.
+
+    Attributes:
+        cache: folder of downloaded blobs, which a push needs again.
+    """
+
+    image: Image
+    cache: Path
+
+    @property
+    def digest(self) -> str:
+        """``sha256:…`` of the manifest."""
+        return self.image.digest
+
+    @property
+    def size(self) -> int:
+        """Bytes of the layers of our own, compressed: what a push may have to send."""
+        return sum(blob.size for _, blob in self.image.layers)
+
+
+def build_image(
+    built: Package, *, cache: Path, work: Path, base: str, owner: str, run: Runner
+) -> BuiltImage:
+    """The image of a package whose layers and bundle are built.
+
+    Raises:
+        SpecError: the base is not there for the function's processor, or unusable.
+        NotFoundError: its registry does not know it.
+        OperationError: its registry failed.
+        PackagingError: uv failed.
+    """
+    environment = built.spec.environment
+    found = look_up(
+        base or f"{AWS_BASE}:{environment.python}", environment.architecture, cache / "images"
+    )
+    ours = [("runtime client", _client(environment, cache, run))]
+    *needed, runtime = built.layers
+    ours += [("requirements", _blob(made, "opt/", cache)) for made in needed]
+    top = write_layer(
+        work / "top.tar.gz",
+        [(runtime.path, "opt/"), (built.bundle.path, f"{TASK[1:]}/")],
+        {"data": DATA},
+    )
+    ours.append(("function", top))
+    image = assemble(
+        found,
+        ours,
+        entrypoint=[f"python{environment.python}", "-m", "awslambdaric"],
+        command=[HANDLER],
+        variables={
+            # The function's own packages win over the client's.
+            "PYTHONPATH": f"{TASK}:/opt/python:/opt/client/python",
+            "LAMBDA_TASK_ROOT": TASK,
+        },
+        folder=TASK,
+        labels={"fal-serverless.owner": owner, "fal-serverless.name": built.spec.name},
+    )
+    return BuiltImage(image, cache / "images")
+
+
+def _client(environment: Environment, cache: Path, run: Runner) -> Blob:
+    alone = Environment(
+        requirements=(CLIENT,), python=environment.python, architecture=environment.architecture
+    )
+    made = layers.build(resolve(alone, cache, run), alone, cache, run)
+    return _blob(made, "opt/client/", cache)
+
+
+def _blob(made: layers.Layer, prefix: str, cache: Path) -> Blob:
+    folder = cache / "images" / "layers"
+    folder.mkdir(parents=True, exist_ok=True)
+    name = f"{prefix.strip('/').replace('/', '-')}-{made.digest}"
+    with FileLock(folder / f"{name}.lock"):
+        return layer_of_zip(made.path, prefix, name, folder)

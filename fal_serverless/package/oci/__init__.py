@@ -1,0 +1,1 @@
+"""Container images without Docker: assembled from blobs, pushed over the registry's HTTP API."""
