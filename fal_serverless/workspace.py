@@ -53,6 +53,7 @@ class Workspace:
     functions: LambdaFunctions
     logs: LambdaLogs
     secrets: SecretStore
+    images: ImageRepository
     publisher: Publisher
     base: str
     local: bool
@@ -101,6 +102,7 @@ def connect(settings: Settings, progress: Progress | None = None) -> Workspace:
     registry = RegistryTable(session.client("dynamodb"), outputs.table)
     user = registry.user_id(identity.principal)
     functions = LambdaFunctions(session.client("lambda"))
+    images = ImageRepository(session.client("ecr"), outputs.images, host_of(session.endpoint_url))
     return Workspace(
         session=session,
         outputs=outputs,
@@ -110,14 +112,13 @@ def connect(settings: Settings, progress: Progress | None = None) -> Workspace:
         functions=functions,
         logs=LambdaLogs(session.client("logs")),
         secrets=SecretStore(session.client("ssm"), outputs.name, user or ""),
+        images=images,
         publisher=Publisher(
             artifacts=ArtifactBucket(session.client("s3"), outputs.bucket),
             functions=functions,
             registry=registry,
             clock=SystemClock(),
-            images=ImageRepository(
-                session.client("ecr"), outputs.images, host_of(session.endpoint_url)
-            ),
+            images=images,
             progress=progress or Silent(),
         ),
         base=_base(settings, outputs),

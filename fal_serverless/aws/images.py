@@ -57,9 +57,17 @@ class ImageRepository:
             OperationError: it failed.
         """
         base = built.image.base.place
-        source = Repository(base, self._login(base)) if base else None
-        target = Repository(self._place, self._login(self._place))
+        source = self.repository(base) if base else None
+        target = self.repository(self._place)
         push(built.image, target, cache=built.cache, source=source, tell=tell)
+
+    def repository(self, place: Reference) -> Repository:
+        """Any repository; logged in where it is ECR's own registry, nobody elsewhere.
+
+        Raises:
+            AuthError: ECR gives no token.
+        """
+        return Repository(place, self._login(place))
 
     def delete(self, digests: Iterable[str]) -> None:
         """Delete images; those that are gone are no error."""

@@ -75,6 +75,7 @@ def serve(
             wanted_kind=package_kind,
             base=settings.base_image,
             owner=space.user,
+            connect=space.images.repository,
         )
         _note_package(built, local=settings.local)
         _note_timeout(built)
@@ -170,8 +171,8 @@ def remove(space: Workspace, function: str, revisions: tuple[Revision, ...]) -> 
     images = {item.image for item in revisions if item.image}
     # Each image has its owner's id in it: nobody else's revision can need it.
     images -= {item.image for item in space.registry.revisions(space.user)}
-    if images and space.publisher.images is not None:
-        space.publisher.images.delete(images)
+    if images:
+        space.images.delete(images)
     if space.functions.get(function) is None:
         space.logs.delete(function)
 

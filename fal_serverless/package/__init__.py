@@ -19,17 +19,19 @@ from fal_serverless.package import requirements, sizes
 from fal_serverless.package.describe import describe
 from fal_serverless.package.image import BuiltImage, build_image
 from fal_serverless.package.lock import Lock, resolve
+from fal_serverless.package.oci.registry import Repository
 from fal_serverless.package.pickling import dump
 from fal_serverless.package.runtime_layer import build_runtime_layer
 from fal_serverless.package.uv import Runner, run_uv
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from fal_serverless.discover import Discovered
     from fal_serverless.package.bundle import Bundle
     from fal_serverless.package.layer import Layer
+    from fal_serverless.package.oci.reference import Reference
     from fal_serverless.spec import FunctionSpec, PackageKind
 
 PYDANTIC = "pydantic>=2"
@@ -83,6 +85,7 @@ def build(
     wanted_kind: str = "auto",
     base: str = "",
     owner: str = "",
+    connect: Callable[[Reference], Repository] = Repository,
 ) -> Package:
     """Package a discovered function.
 
@@ -96,6 +99,7 @@ def build(
             for no container.
         base: image of functions that name none, ``""`` for AWS's own.
         owner: user id, written into images, so that no two users share one.
+        connect: makes the repository of a base image, with its login.
 
     Raises:
         SpecError: an option or the signature cannot be served.
@@ -150,7 +154,13 @@ def build(
         return built
     with _step(progress, "build the image"):
         image = build_image(
-            built, cache=cache, work=work, base=spec.base or base, owner=owner, run=run
+            built,
+            cache=cache,
+            work=work,
+            base=spec.base or base,
+            owner=owner,
+            run=run,
+            connect=connect,
         )
     return replace(built, kind="image", image=image, why=why)
 

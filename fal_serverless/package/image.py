@@ -16,13 +16,16 @@ from fal_serverless.package import layer as layers
 from fal_serverless.package.lock import resolve
 from fal_serverless.package.oci.base import look_up
 from fal_serverless.package.oci.image import Image, assemble
+from fal_serverless.package.oci.registry import Repository
 from fal_serverless.package.oci.tar import Blob, layer_of_zip, write_layer
 from fal_serverless.spec import Environment
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from fal_serverless.package import Package
+    from fal_serverless.package.oci.reference import Reference
     from fal_serverless.package.uv import Runner
 
 CLIENT = "awslambdaric==4.2.2"
@@ -57,9 +60,21 @@ class BuiltImage:
 
 
 def build_image(
-    built: Package, *, cache: Path, work: Path, base: str, owner: str, run: Runner
+    built: Package,
+    *,
+    cache: Path,
+    work: Path,
+    base: str,
+    owner: str,
+    run: Runner,
+    connect: Callable[[Reference], Repository] = Repository,
 ) -> BuiltImage:
     """The image of a package whose layers and bundle are built.
+
+    Args:
+        base: name, or ``""`` for AWS's own.
+        owner: user id.
+        connect: makes the repository of the base, with its login.
 
     Raises:
         SpecError: the base is not there for the function's processor, or unusable.
@@ -69,7 +84,10 @@ def build_image(
     """
     environment = built.spec.environment
     found = look_up(
-        base or f"{AWS_BASE}:{environment.python}", environment.architecture, cache / "images"
+        base or f"{AWS_BASE}:{environment.python}",
+        environment.architecture,
+        cache / "images",
+        connect,
     )
     ours = [("runtime client", _client(environment, cache, run))]
     *needed, runtime = built.layers

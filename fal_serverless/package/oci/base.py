@@ -14,7 +14,7 @@ from fal_serverless.package.oci.reference import Reference, parse
 from fal_serverless.package.oci.registry import Repository, digest_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 FOLDER = "oci:"
 """``oci:PATH`` names an OCI image layout: a folder such as ``skopeo copy … oci:PATH`` writes."""
@@ -71,11 +71,17 @@ class Base:
 
 
 def look_up(
-    text: str, architecture: str, cache: Path, repository: Repository | None = None
+    text: str,
+    architecture: str,
+    cache: Path,
+    connect: Callable[[Reference], Repository] = Repository,
 ) -> Base:
     """The base image that ``text`` names, for one architecture.
 
     What was looked up by digest is remembered: a build with a base that is named so asks nobody.
+
+    Args:
+        connect: makes the repository of a place, with its login.
 
     Raises:
         SpecError: there is none for the architecture, or Lambda cannot run what it is made of.
@@ -89,7 +95,7 @@ def look_up(
     if place.digest and remembered.is_file():
         known = json.loads(remembered.read_bytes())
         return Base(str(place), known["config"], tuple(known["layers"]), place)
-    repository = repository or Repository(place)
+    repository = connect(place)
     content, kind = repository.manifest(place.version)
     digest = digest_of(content)
     if kind in _INDEXES:
