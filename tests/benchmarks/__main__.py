@@ -13,7 +13,7 @@ import statistics
 import sys
 from pathlib import Path
 
-from tests.benchmarks import packaging, peers, remote, served, starting
+from tests.benchmarks import images, packaging, peers, remote, served, starting
 
 REPORT = Path(__file__).resolve().parents[2] / "docs" / "benchmarks.md"
 MEASURES = {
@@ -21,6 +21,7 @@ MEASURES = {
     "starting": starting.measure,
     "packaging": packaging.measure,
     "remote": remote.measure,
+    "images": images.measure,
 }
 ABOUT = """# Benchmarks
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
+import queue
 import stat
+import struct
 import tarfile
+import threading
 import zipfile
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
 
-from isal import igzip
+from isal import igzip, isal_zlib
 
 from fal_serverless.package.files import sha256_of, write_atomically
 
@@ -21,6 +25,8 @@ if TYPE_CHECKING:
 
 MEDIA_TYPE = "application/vnd.oci.image.layer.v1.tar+gzip"
 LEVEL = 2
+CHUNK = 1 << 20
+_NAME_AT = 26  # in a local header: the lengths of name and extra field
 
 
 @dataclass(frozen=True)
@@ -56,6 +62,73 @@ class _Hashing(io.RawIOBase):
         return view.nbytes
 
 
+class _Member(io.RawIOBase):
+    """The content of a file in a zip, inflated by isal: twice as fast as zipfile's zlib."""
+
+    def __init__(self, raw: IO[bytes], info: zipfile.ZipInfo) -> None:
+        raw.seek(info.header_offset + _NAME_AT)
+        name, extra = struct.unpack("<HH", raw.read(4))
+        raw.seek(name + extra, os.SEEK_CUR)
+        self._raw, self._info = raw, info
+        self._left, self._crc, self._buffer = info.compress_size, 0, b""
+        stored = info.compress_type == zipfile.ZIP_STORED
+        self._inflate = None if stored else isal_zlib.decompressobj(-15)
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        while self._left and len(self._buffer) < size:
+            piece = self._raw.read(min(self._left, CHUNK // 4))
+            self._left -= len(piece)
+            self._buffer += self._inflate.decompress(piece) if self._inflate else piece
+        found, self._buffer = self._buffer[:size], self._buffer[size:]
+        self._crc = isal_zlib.crc32(found, self._crc)
+        if not self._left and not self._buffer and self._crc != self._info.CRC:
+            raise zipfile.BadZipFile(f"{self._info.filename} is damaged")
+        return found
+
+
+class _Piped(io.RawIOBase):
+    """Hands bytes to a thread that writes them; a few pieces at most are on their way."""
+
+    def __init__(self, inner: io.RawIOBase) -> None:
+        self._inner = inner
+        self._pieces: queue.Queue[bytes | None] = queue.Queue(maxsize=4)
+        self._failed: BaseException | None = None
+        self._thread = threading.Thread(target=self._work, name="layer", daemon=True)
+        self._thread.start()
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: object) -> int:
+        if self._failed:
+            raise self._failed
+        piece = bytes(memoryview(data))  # type: ignore[arg-type]  # anything that tarfile writes
+        self._pieces.put(piece)
+        return len(piece)
+
+    def close(self) -> None:
+        if not self.closed:
+            self._pieces.put(None)
+            self._thread.join()
+        super().close()
+
+    def __exit__(self, *raised: object) -> None:
+        self.close()
+        if self._failed and raised[0] is None:
+            raise self._failed
+
+    def _work(self) -> None:
+        while (piece := self._pieces.get()) is not None:
+            if self._failed is None:
+                try:
+                    self._inner.write(piece)
+                except BaseException as error:  # noqa: BLE001 - told to whoever writes
+                    self._failed = error
+
+
 def write_layer(
     target: Path, zips: Iterable[tuple[Path, str]], links: Mapping[str, str] | None = None
 ) -> Blob:
@@ -70,7 +143,12 @@ def write_layer(
         gzip: Any = igzip.IGzipFile
         with gzip(filename="", mode="wb", compresslevel=LEVEL, fileobj=outer, mtime=0) as squeezed:
             inner = _Hashing(squeezed)
-            with tarfile.open(fileobj=inner, mode="w|", format=tarfile.PAX_FORMAT) as tar:
+            open_tar: Any = tarfile.open
+            # Inflating and writing the tar here, hashing and deflating it there.
+            with (
+                _Piped(inner) as piped,
+                open_tar(fileobj=piped, mode="w|", bufsize=CHUNK, copybufsize=CHUNK) as tar,
+            ):
                 _fill(tar, zips, links or {})
     return Blob(
         f"sha256:{outer.hash.hexdigest()}",
@@ -83,7 +161,7 @@ def write_layer(
 def _fill(tar: tarfile.TarFile, zips: Iterable[tuple[Path, str]], links: Mapping[str, str]) -> None:
     made: set[str] = set()
     for path, prefix in zips:
-        with zipfile.ZipFile(path) as source:
+        with zipfile.ZipFile(path) as source, path.open("rb") as raw:
             for info in sorted(source.infolist(), key=lambda item: item.filename):
                 name = prefix + info.filename
                 _folders(tar, name, made)
@@ -91,8 +169,7 @@ def _fill(tar: tarfile.TarFile, zips: Iterable[tuple[Path, str]], links: Mapping
                 entry.size = info.file_size
                 executable = (info.external_attr >> 16) & stat.S_IXUSR
                 entry.mode = 0o755 if executable else 0o644
-                with source.open(info) as content:
-                    tar.addfile(entry, content)
+                tar.addfile(entry, _Member(raw, info))
     for name, place in sorted(links.items()):
         _folders(tar, name, made)
         entry = tarfile.TarInfo(name)
