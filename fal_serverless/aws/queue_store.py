@@ -32,7 +32,10 @@ LIMIT = 10_000
 """Requests that may wait for one target."""
 URL_LIFE_S = 3_600
 _FAILED = "ConditionalCheckFailedException"
-_LOGS_MAX = 1_000_000
+LOGS_READ_MAX = 3_000_000
+"""Bytes of a log: the runtime keeps 300,000 characters."""
+ANSWER_READ_MAX = 6_000_000
+"""Bytes of an answer that is handed over or sent along with a webhook."""
 
 
 class QueueStore:
@@ -130,7 +133,7 @@ class QueueStore:
 
     def answer(self, request_id: str) -> bytes:
         """The stored body of an answer."""
-        return self._get(f"requests/{request_id}/answer")
+        return self._get(f"requests/{request_id}/answer", ANSWER_READ_MAX)
 
     def answer_url(self, request_id: str, content_type: str) -> str:
         """An address of that body that is good for an hour, without credentials."""
@@ -140,9 +143,9 @@ class QueueStore:
 
     def logs(self, request_id: str) -> list[dict[str, Any]]:
         """What the function printed, in order; empty when it printed nothing yet."""
-        found = self._get(f"requests/{request_id}/logs", b"[]")
+        found = self._get(f"requests/{request_id}/logs", LOGS_READ_MAX, b"[]")
         try:
-            lines = json.loads(found[:_LOGS_MAX])
+            lines = json.loads(found)
         except ValueError:
             return []
         return lines if isinstance(lines, list) else []
@@ -201,10 +204,13 @@ class QueueStore:
         with translated("Storing a body"):
             self._objects.put_object(Bucket=self._bucket, Key=key, Body=body)
 
-    def _get(self, key: str, absent: bytes | None = None) -> bytes:
+    def _get(self, key: str, limit: int, absent: bytes | None = None) -> bytes:
+        """The first ``limit`` bytes of an object: functions write these, and may write anything."""
         with translated("Reading a body"):
             try:
-                return bytes(self._objects.get_object(Bucket=self._bucket, Key=key)["Body"].read())
+                found = self._objects.get_object(Bucket=self._bucket, Key=key)["Body"]
+                with found:
+                    return bytes(found.read(limit))
             except ClientError as error:
                 # Without s3:ListBucket, S3 answers 403 for what is not there.
                 missing = error.response["Error"]["Code"] in ("NoSuchKey", "404", "AccessDenied")

@@ -9,6 +9,7 @@ import io
 import json
 import sys
 import threading
+from collections import deque
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
@@ -24,7 +25,9 @@ PAUSE_S = 1.0
 LEVELS = {"out": "STDOUT", "err": "STDERR"}
 LINES_MAX = 1_000
 LINE_MAX = 4_000
-"""Of the log that is shown with the status: CloudWatch has everything."""
+SIZE_MAX = 300_000
+"""Lines, characters of a line, and characters in all, of the log that is shown with the status: what
+JSON twice over makes of them stays below what Lambda carries. CloudWatch has everything."""
 
 
 def fetch(job: Mapping[str, str]) -> bytes | None:
@@ -64,7 +67,8 @@ class Journal:
         self._url = url
         self._pause = pause
         self._lock = threading.Lock()
-        self._lines: list[dict[str, str]] = []
+        self._lines: deque[dict[str, str]] = deque()
+        self._size = 0
         self._open = {"STDOUT": "", "STDERR": ""}
         self._dropped = 0
         self._changed = False
@@ -119,10 +123,10 @@ class Journal:
         }
         self._lines.append(entry)
         self._changed = True
-        if len(self._lines) > LINES_MAX:
-            surplus = len(self._lines) - LINES_MAX
-            del self._lines[:surplus]
-            self._dropped += surplus
+        self._size += len(entry["message"])
+        while len(self._lines) > LINES_MAX or self._size > SIZE_MAX:
+            self._size -= len(self._lines.popleft()["message"])
+            self._dropped += 1
 
     def _upload(self) -> None:
         with self._lock:

@@ -60,6 +60,11 @@ def test_the_last_lines_are_kept_and_long_ones_are_cut():
     assert len(shown) == job.LINES_MAX + 1
     assert max(len(line["message"]) for line in shown) == job.LINE_MAX
     assert shown[-1]["message"] == "x" * job.LINE_MAX
+    for _ in range(job.SIZE_MAX // job.LINE_MAX + 5):
+        journal.add("STDOUT", "y" * job.LINE_MAX + "\n")
+    shown = journal.lines()
+    assert sum(len(line["message"]) for line in shown[1:]) <= job.SIZE_MAX
+    assert shown[-1]["message"] == "y" * job.LINE_MAX
 
 
 def test_a_log_that_cannot_be_uploaded_fails_nothing():
