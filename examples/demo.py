@@ -1,7 +1,8 @@
 """From nothing to an answered request, on the embedded stack: what `make demo` runs.
 
 It starts the embedded stack in a folder of its own, serves a function, makes a key, calls the
-function's URL with and without it, publishes a second revision, and stops the stack again.
+function's URL with and without it, publishes a second revision, goes back to the first, sends a
+request through the queue, and stops the stack again.
 """
 
 from __future__ import annotations
@@ -56,6 +57,23 @@ def tour(environ: dict[str, str]) -> None:
     run(environ, "function", "serve", file, "hello", "--alias", "hello")
     expect(200, call(url, {"name": "again"}, headers))
     run(environ, "function", "list")
+    print("\n# Back to the first revision: nothing is built or sent")
+    run(environ, "alias", "rollback", "hello")
+    expect(200, call(url, {"name": "as before"}, headers))
+    queue(url, headers)
+
+
+def queue(url: str, headers: dict[str, str]) -> None:
+    print("\n# Through the queue: stored, run when there is room, kept for a day")
+    answer = call(url, {"name": "later"}, headers, "POST", "/fal/queue/submit")
+    expect(200, answer)
+    path = f"/fal/queue/requests/{json.loads(answer[1])['request_id']}"
+    deadline = time.monotonic() + 60
+    while json.loads(call(url, None, headers, "GET", f"{path}/status")[1])["status"] != "COMPLETED":
+        if time.monotonic() > deadline:
+            sys.exit("the request did not complete")
+        time.sleep(0.5)
+    expect(200, call(url, None, headers, "GET", f"{path}/response"))
 
 
 def run(environ: dict[str, str], *words: str) -> str:
@@ -67,16 +85,19 @@ def run(environ: dict[str, str], *words: str) -> str:
     return ran.stdout
 
 
-def call(url: str, body: dict, headers: dict[str, str]) -> tuple[int, str]:
+def call(
+    url: str, body: dict | None, headers: dict[str, str], method: str = "POST", path: str = "/"
+) -> tuple[int, str]:
     shown = " ".join(f"-H '{name}: …'" for name in headers)
-    print(f"$ curl -X POST {url} {shown} -d '{json.dumps(body)}'")
+    data = "" if body is None else f" -d '{json.dumps(body)}'"
+    print(f"$ curl -X {method} {url}{path.rstrip('/')} {shown}{data}")
     # Browsers and curl resolve *.localhost by themselves; this machine's resolver may not.
     host = url.removeprefix("http://")
     request = urllib.request.Request(
-        f"http://127.0.0.1:{host.rpartition(':')[2]}/",
-        data=json.dumps(body).encode(),
+        f"http://127.0.0.1:{host.rpartition(':')[2]}{path}",
+        data=None if body is None else json.dumps(body).encode(),
         headers={"Content-Type": "application/json", "Host": host, **headers},
-        method="POST",
+        method=method,
     )
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:

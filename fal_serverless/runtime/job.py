@@ -26,8 +26,8 @@ LEVELS = {"out": "STDOUT", "err": "STDERR"}
 LINES_MAX = 1_000
 LINE_MAX = 4_000
 SIZE_MAX = 300_000
-"""Lines, characters of a line, and characters in all, of the log that is shown with the status: what
-JSON twice over makes of them stays below what Lambda carries. CloudWatch has everything."""
+"""Lines, characters of a line, and characters in all, of the log that is shown with the status:
+what JSON twice over makes of them stays below what Lambda carries. CloudWatch has everything."""
 
 
 def fetch(job: Mapping[str, str]) -> bytes | None:
