@@ -85,6 +85,20 @@ def concurrency(unreserved: int) -> Finding:
     )
 
 
+def queue(*, waiting: int, running: int, dead: int) -> Finding:
+    """Whether queued requests are worked on; messages of each kind."""
+    detail = f"{waiting} requests wait, {running} run"
+    if not dead:
+        return Finding(check="queue", state="ok", detail=detail)
+    return Finding(
+        check="queue",
+        state="problem",
+        detail=f"{detail}, {dead} could not be worked on",
+        next="read the log of the queue's worker, mend the cause, and move them back: "
+        "SQS, the dead-letter queue, start DLQ redrive",
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Drift:
     """Where Lambda and the registry disagree.

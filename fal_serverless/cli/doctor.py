@@ -9,6 +9,7 @@ import typer
 
 from fal_serverless import doctor, workspace
 from fal_serverless.aws.identity import clock_skew
+from fal_serverless.aws.queue_depth import depth
 from fal_serverless.cli import render
 from fal_serverless.cli.context import settings_of
 from fal_serverless.doctor import Finding
@@ -79,6 +80,7 @@ def _beyond(settings: Settings, *, fix: bool) -> list[Finding]:
         Finding(check="credentials", state="ok", detail=who),
         _try("artifacts", lambda: _artifacts(space)),
         _gateway(space, settings),
+        _try("queue", lambda: _queue(space), warn=True),
         _try("concurrency", lambda: doctor.concurrency(space.functions.unreserved()), warn=True),
     ]
     try:
@@ -86,6 +88,10 @@ def _beyond(settings: Settings, *, fix: bool) -> list[Finding]:
     except FalServerlessError as error:
         findings.append(doctor.failed("registry", error, state="warning"))
     return findings
+
+
+def _queue(space: Workspace) -> Finding:
+    return doctor.queue(**vars(depth(space.session, space.outputs.queue_url)))
 
 
 def _artifacts(space: Workspace) -> Finding:

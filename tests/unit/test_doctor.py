@@ -51,3 +51,10 @@ def test_every_disagreement_has_its_line_and_its_next_step():
 def test_an_error_keeps_its_reason_and_its_hint():
     found = doctor.failed("credentials", AuthError("No.", reason="because", hint="do this"))
     assert (found.state, found.detail, found.next) == ("problem", "No. because", "do this")
+
+
+def test_dead_letters_are_a_problem():
+    assert doctor.queue(waiting=3, running=1, dead=0).state == "ok"
+    found = doctor.queue(waiting=3, running=1, dead=2)
+    assert (found.state, "2 could not" in found.detail) == ("problem", True)
+    assert "redrive" in found.next
