@@ -229,7 +229,8 @@ def _note_timeout(built: Package) -> None:
     if built.spec.timeout > HTTP_TIMEOUT_MAX_S:
         render.note(
             f"  note: timeout={built.spec.timeout} is above the {HTTP_TIMEOUT_MAX_S} s that API "
-            "Gateway waits; a direct request that takes longer is answered with 504"
+            "Gateway waits; a direct request that takes longer is answered with 504: "
+            "send it to the queue, POST /fal/queue/submit on the same address"
         )
 
 
