@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -166,6 +167,23 @@ def test_a_damaged_download_is_fetched_again_and_never_used(tmp_path):
         with pytest.raises(OperationError, match="download"):
             base.fetch(digest, tmp_path, place)
     assert not path.exists()
+
+
+def test_a_base_that_names_a_layer_twice(tmp_path):
+    plain = an_image(tmp_path)
+    config = json.loads(json.dumps(plain.base.config))
+    config["rootfs"]["diff_ids"] *= 2
+    twice = replace(plain.base, layers=plain.base.layers * 2, config=config)
+    with registry(Faults(mounts=False)) as server:
+        image = an_image(tmp_path, base=twice)
+        done = push(image, repository(server, "base"), cache=tmp_path, tag="1")
+        base = look_up(f"{server.host}/base:1", "x86_64", tmp_path / "other")
+        again = an_image(tmp_path, code=b"2", base=base)
+        source = Repository(base.place)
+        push(again, repository(server), cache=tmp_path / "other", source=source)
+        assert ("ours", again.digest) in server.manifests
+    assert done.sent > 0
+    assert len(json.loads(again.manifest)["layers"]) == 4
 
 
 def test_a_base_that_is_not_there(tmp_path):

@@ -76,7 +76,9 @@ def push(
         return ours(digest, image.base.fetch(digest, cache, source))
 
     with ThreadPoolExecutor(PARALLEL) as pool:
-        waiting = [pool.submit(theirs, str(layer["digest"])) for layer in image.base.layers]
+        # Images name an empty layer more than once.
+        below = dict.fromkeys(str(layer["digest"]) for layer in image.base.layers)
+        waiting = [pool.submit(theirs, digest) for digest in below]
         waiting += [pool.submit(ours, blob.digest, blob.path) for _, blob in image.layers]
         done = [future.result() for future in waiting]
     with tempfile.TemporaryDirectory() as folder:
