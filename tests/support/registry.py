@@ -123,6 +123,8 @@ class _Registry(BaseHTTPRequestHandler):
         self.send_response(status)
         for name, value in (headers or {}).items():
             self.send_header(name, value)
+        if self.close_connection:
+            self.send_header("connection", "close")
         self.send_header("content-length", str(len(body)))
         self.end_headers()
         if self.command != "HEAD":
