@@ -137,3 +137,9 @@ def test_tls_is_checked_against_the_name_and_not_the_address():
         wrong = call(f"https://other.example.com:{server.server_port}/200", {}, b"")
     assert "certificate" in wrong.reason.lower()
     assert server.seen[0][1]["host"] == f"hooks.example.com:{server.server_port}"
+
+
+def test_the_reason_for_the_log_does_not_quote_the_address():
+    outcome = Deliverer()("http://hooks.example.com/?token=secret", {}, b"")
+    assert (outcome.delivered, outcome.final) == (False, True)
+    assert "secret" not in outcome.reason
