@@ -8,12 +8,14 @@ import threading
 import time
 import uuid
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 import pytest
 import standardwebhooks
+
+from tests.support.serving import serving
 
 pytestmark = pytest.mark.e2e
 
@@ -238,16 +240,9 @@ class Receiver(BaseHTTPRequestHandler):
 
 @contextmanager
 def receiver(*statuses):
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
-    server.seen, server.statuses, server.came = [], list(statuses), threading.Semaphore(0)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
+    given = {"seen": [], "statuses": list(statuses), "came": threading.Semaphore(0)}
+    with serving(Receiver, **given) as server:
         yield server, f"?fal_webhook={quote(f'http://127.0.0.1:{server.server_port}/hook')}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def test_a_webhook_is_signed_and_tried_again(served):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
+
+from tests.support.serving import serving
 
 
 class _Objects(BaseHTTPRequestHandler):
@@ -34,14 +35,6 @@ class _Objects(BaseHTTPRequestHandler):
 @contextmanager
 def objects(status: int = 200):
     """A server with ``objects`` by path, ``puts`` in order, and its ``url``."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Objects)
-    server.objects, server.puts, server.status = {}, [], status
-    server.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
+    with serving(_Objects, objects={}, puts=[], status=status) as server:
+        server.url = f"http://127.0.0.1:{server.server_port}"
         yield server
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()

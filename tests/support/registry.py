@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from urllib.parse import parse_qs, urlsplit
+
+from tests.support.serving import serving
 
 
 @dataclass
@@ -149,16 +150,7 @@ class _Registry(BaseHTTPRequestHandler):
 @contextmanager
 def registry(faults: Faults | None = None):
     """A registry with ``blobs`` and ``manifests`` by (repository, digest), and its ``host``."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Registry)
-    server.blobs, server.manifests, server.asked = {}, {}, []
-    server.faults, server.left = faults or Faults(), 0
-    server.host = f"127.0.0.1:{server.server_port}"
-    server.handle_error = lambda *words: None
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
+    given = {"blobs": {}, "manifests": {}, "asked": [], "left": 0}
+    with serving(_Registry, faults=faults or Faults(), **given) as server:
+        server.host = f"127.0.0.1:{server.server_port}"
         yield server
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()

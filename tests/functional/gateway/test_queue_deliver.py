@@ -8,7 +8,7 @@ import ssl
 import threading
 import time
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 import pytest
 import standardwebhooks
@@ -16,6 +16,7 @@ import trustme
 
 from fal_serverless.gateway.queue.deliver import Deliverer
 from fal_serverless.gateway.queue.webhook import new_secret, signed
+from tests.support.serving import serving
 
 
 class Receiver(BaseHTTPRequestHandler):
@@ -44,19 +45,13 @@ class Receiver(BaseHTTPRequestHandler):
 
 @contextmanager
 def receiving(context: ssl.SSLContext | None = None):
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
-    server.seen, server.over = [], threading.Event()
-    if context:
-        server.socket = context.wrap_socket(server.socket, server_side=True)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.over.set()
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with serving(Receiver, seen=[], over=threading.Event()) as server:
+        if context:
+            server.socket = context.wrap_socket(server.socket, server_side=True)
+        try:
+            yield server
+        finally:
+            server.over.set()
 
 
 def test_a_webhook_arrives_and_its_signature_holds():
