@@ -10,6 +10,8 @@ import re
 
 from fal_serverless.errors import SpecError, UsageError
 
+HANDLER = "fal_serverless.runtime.handler.handler"
+"""What Lambda calls, in zips and images alike."""
 DNS_LABEL_MAX = 63  # RFC 1035, 2.3.4
 LAMBDA_NAME_MAX = 64  # Lambda API reference, CreateFunction, FunctionName
 

@@ -96,9 +96,6 @@ class FakeImages:
         self.fuse.step(f"push {built.digest[:19]}")
         self.there.add(built.digest)
 
-    def delete(self, digests):
-        self.there -= set(digests)
-
 
 @dataclass
 class Fake:

@@ -18,6 +18,7 @@ from fal_serverless.aws import queue_items as items
 from fal_serverless.errors import AwsError
 from fal_serverless.gateway.queue.model import (
     KEPT_S,
+    LIMIT,
     WAIT_MAX_S,
     Finished,
     Job,
@@ -28,8 +29,6 @@ from fal_serverless.gateway.queue.model import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-LIMIT = 10_000
-"""Requests that may wait for one target."""
 URL_LIFE_S = 3_600
 _FAILED = "ConditionalCheckFailedException"
 LOGS_READ_MAX = 3_000_000

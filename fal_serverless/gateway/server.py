@@ -20,6 +20,7 @@ from fal_serverless.errors import FalServerlessError, OperationError
 from fal_serverless.gateway.app import create_app
 from fal_serverless.gateway.invoke import DEADLINE_S
 from fal_serverless.gateway.queue.front import Front
+from fal_serverless.gateway.queue.model import LIMIT
 from fal_serverless.gateway.registry import CachedRegistry
 
 if TYPE_CHECKING:
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 # Each request that waits for Lambda holds one thread.
 THREADS = 64
 _GRACE_S = 5
-QUEUE_LIMIT = 10_000
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -172,7 +172,7 @@ def _parser() -> argparse.ArgumentParser:
     queue.add_argument("--requests", default="", help="name of the table of requests")
     queue.add_argument("--queue-url", default="", help="URL of the SQS queue")
     queue.add_argument("--bucket", default="", help="of large bodies")
-    queue.add_argument("--queue-limit", type=int, default=QUEUE_LIMIT, help="for one target")
+    queue.add_argument("--queue-limit", type=int, default=LIMIT, help="for one target")
     queue.add_argument(
         "--private-webhooks", action="store_true", help="also by http and to private networks"
     )

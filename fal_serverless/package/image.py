@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
+from fal_serverless.names import HANDLER
 from fal_serverless.package import layer as layers
 from fal_serverless.package.lock import resolve
 from fal_serverless.package.oci.base import look_up
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 CLIENT = "awslambdaric==4.2.2"
 """AWS's runtime client: asks Lambda for events and calls the handler."""
 AWS_BASE = "public.ecr.aws/lambda/python"
-HANDLER = "fal_serverless.runtime.handler.handler"
 TASK = "/var/task"
 DATA = "/mnt/data"
 """Where a file system for persistent data is mounted; ``/data`` leads there."""

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fal_serverless.errors import NotFoundError, SpecError
-from fal_serverless.names import lambda_function_name
+from fal_serverless.names import HANDLER, lambda_function_name
 from fal_serverless.publish.apply import Outcome, Publisher, apply, revision_time
 from fal_serverless.publish.plan import (
     Existing,
@@ -45,7 +45,6 @@ if TYPE_CHECKING:
     from fal_serverless.package import Package
     from fal_serverless.spec import Auth, FunctionSpec
 
-HANDLER = "fal_serverless.runtime.handler.handler"
 ENVIRONMENT_MAX_BYTES = 4096  # Lambda quotas: all environment variables of a function together
 
 

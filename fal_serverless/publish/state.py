@@ -182,9 +182,6 @@ class Images(Protocol):
     def push(self, built: BuiltImage, tell: Callable[[int], None]) -> None:
         """Push one; ``tell`` is told of bytes sent."""
 
-    def delete(self, digests: Iterable[str]) -> None:
-        """Delete images; those that are gone are no error."""
-
 
 class Artifacts(Protocol):
     """The stack's artifact bucket."""

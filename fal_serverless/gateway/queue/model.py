@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from fal_serverless.gateway import answer
 
 if TYPE_CHECKING:
     from fal_serverless.gateway.protocols import Headers
@@ -12,6 +14,8 @@ State = Literal["IN_QUEUE", "IN_PROGRESS", "COMPLETED"]
 
 KEPT_S = 86_400
 """How long a result is kept."""
+LIMIT = 10_000
+"""Requests that may wait for one target."""
 WAIT_MAX_S = 86_400
 """How long a request may wait for its function."""
 LEASE_S = 30
@@ -206,10 +210,8 @@ class Work(Protocol):
         """The webhook secrets of a user that are good now, the newest first."""
 
 
-def failure(status: int, error: str, error_type: str, **more: float) -> Finished:
+def failure(status: int, error: str, error_type: str, *, seconds: float = 0.0) -> Finished:
     """An end that is the queue's doing, as an answer that callers can read."""
-    from fal_serverless.gateway import answer
-
     made = answer.error(
         status, error, (b"x-fal-error-type", error_type.encode()), error_type=error_type
     )
@@ -219,7 +221,7 @@ def failure(status: int, error: str, error_type: str, **more: float) -> Finished
         body=made.body,
         error=error,
         error_type=error_type,
-        seconds=more.get("seconds", 0.0),
+        seconds=seconds,
     )
 
 
@@ -241,7 +243,7 @@ def overdue(job: Job, now: float) -> Finished | None:
         ended = failure(504, f"The request did not start within {limit:g} s.", "start_timeout")
         # By this the clients tell a limit of the caller's from one of the gateway's.
         kind = ((b"x-fal-request-timeout-type", b"user"),)
-        return Finished(**{**vars(ended), "headers": ended.headers + kind})
+        return replace(ended, headers=ended.headers + kind)
     if now > job.created_at + WAIT_MAX_S:
         return failure(504, f"The request did not start within {WAIT_MAX_S:,} s.", "expired")
     return None

@@ -117,13 +117,16 @@ class Worker:
             gone = "The function was deleted before its turn came."
             self._finish(job, holder, failure(404, gone, "deleted"))
             return
-        event = self._event(job)
-        if len(event) > PAYLOAD_MAX:
+        event = json.loads(job.event)
+        # With the addresses of what does not fit into it.
+        event["fal"]["job"] = self._store.places(job)
+        written = json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode()
+        if len(written) > PAYLOAD_MAX:
             self._finish(job, holder, failure(413, "The request is too large.", "too_large"))
             return
         allowed = max(1.0, min(route.timeout + 10.0, remaining - SPARE_S))
         began = self._now()
-        result = self._invoker.invoke(route.function, route.qualifier, event, timeout=allowed)
+        result = self._invoker.invoke(route.function, route.qualifier, written, timeout=allowed)
         seconds = self._now() - began
         if result.outcome in ("throttled", "unready"):
             pause = min(2**job.waits, PAUSE_MAX_S)
@@ -132,13 +135,9 @@ class Worker:
             self._log("attempt failed", request_id=job.id, attempt=job.attempts)
             self._back(job, holder, attempts=job.attempts, waits=job.waits, pause=job.attempts)
         else:
-            self._finish(job, holder, self._ended(job, route, result, allowed, seconds))
-
-    def _event(self, job: Job) -> bytes:
-        """The stored event with the addresses of what does not fit into it."""
-        event = json.loads(job.event)
-        event["fal"]["job"] = self._store.places(job)
-        return json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode()
+            method = event["requestContext"]["http"]["method"]
+            ended = self._ended(job.id, route, method, result, allowed, seconds)
+            self._finish(job, holder, ended)
 
     def _died(self, result: InvokeResult, route: Route) -> bool:
         """Whether the function was lost on the way: another attempt may succeed.
@@ -152,12 +151,17 @@ class Worker:
         return answer.of_result(result, route, "POST", waited=0).status == 502
 
     def _ended(
-        self, job: Job, route: Route, result: InvokeResult, allowed: float, seconds: float
+        self,
+        request_id: str,
+        route: Route,
+        method: str,
+        result: InvokeResult,
+        allowed: float,
+        seconds: float,
     ) -> Finished:
         if result.outcome == "timed_out":
             text = f"The function did not answer within {allowed:g} s."
             return failure(504, text, "timeout", seconds=seconds)
-        method = json.loads(job.event)["requestContext"]["http"]["method"]
         made = answer.of_result(result, route, method, waited=allowed)
         crashed = result.outcome != "answered" or result.function_error is not None
         if crashed and made.status == 504:
@@ -165,7 +169,7 @@ class Worker:
             return failure(504, text, "timeout", seconds=seconds)
         stored, body = _stored(result), made.body
         if not stored and len(body) > model.INLINE_MAX:
-            self._store.put_answer(job.id, body)
+            self._store.put_answer(request_id, body)
             stored, body = len(body), b""
         error, error_type = _error(made.status, made.body, crashed=crashed)
         headers = made.headers

@@ -13,7 +13,7 @@ import random
 import re
 import time
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlencode, urljoin, urlsplit
 
 import urllib3
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from fal_serverless.package.oci.reference import Reference
+
+Result = TypeVar("Result")
 
 MANIFESTS = (
     "application/vnd.oci.image.manifest.v1+json",
@@ -84,25 +86,22 @@ class Repository:
             OperationError: the registry did not take it, or says that it got something else.
         """
         size = path.stat().st_size
-        for left in reversed(range(ATTEMPTS)):
+
+        def once() -> urllib3.BaseHTTPResponse:
             begun = self._request("POST", "/blobs/uploads/", good=(202,))
             place = urljoin(f"{self._base}/blobs/uploads/", begun.headers["location"])
             place += f"{'&' if urlsplit(place).query else '?'}{urlencode({'digest': digest})}"
             headers = {"content-length": str(size), "content-type": "application/octet-stream"}
-            try:
-                with path.open("rb") as file:
-                    # Not repeated by itself: what was sent of a cut upload is gone.
-                    answer = self._once("PUT", place, headers, _read(file, tell))
-                self._check(answer, "PUT", place, good=(201,))
-            except _AgainError as error:
-                if not left:
-                    raise self._failed(f"the upload of a blob of {size:,} bytes", error) from error
-                self._pause(left)
-                continue
-            got = answer.headers.get("docker-content-digest", digest)
-            if got != digest:
-                raise self._failed("an upload", f"it was {digest} and arrived as {got}")
-            return
+            with path.open("rb") as file:
+                # A new upload each time: what was sent of a cut one is gone.
+                answer = self._once("PUT", place, headers, _read(file, tell))
+            self._check(answer, "PUT", place, good=(201,))
+            return answer
+
+        answer = self._patiently(f"the upload of a blob of {size:,} bytes", once)
+        got = answer.headers.get("docker-content-digest", digest)
+        if got != digest:
+            raise self._failed("an upload", f"it was {digest} and arrived as {got}")
 
     def download(self, digest: str, target: Path) -> None:
         """Fetch a blob, and check it.
@@ -110,27 +109,25 @@ class Repository:
         Raises:
             OperationError: it is not to be had, or not what it is called.
         """
-        for left in reversed(range(ATTEMPTS)):
+
+        def once() -> None:
+            answer = self._once("GET", f"{self._base}/blobs/{digest}", {}, None, stream=True)
+            self._check(answer, "GET", digest, good=(200,))
+            found = hashlib.sha256()
             try:
-                answer = self._once("GET", f"{self._base}/blobs/{digest}", {}, None, stream=True)
-                self._check(answer, "GET", digest, good=(200,))
-                found = hashlib.sha256()
                 with target.open("wb") as file:
                     for chunk in answer.stream(CHUNK):
                         found.update(chunk)
                         file.write(chunk)
-                answer.release_conn()
-            except (_AgainError, urllib3.exceptions.HTTPError) as error:
-                if not left:
-                    raise self._failed("a download", error) from error
-                self._pause(left)
-                continue
-            if f"sha256:{found.hexdigest()}" == digest:
-                return
+            except urllib3.exceptions.HTTPError as error:
+                raise _AgainError(error) from error
+            answer.release_conn()
             # A download that was cut may look like a whole one.
-            if not left:
+            if f"sha256:{found.hexdigest()}" != digest:
                 target.unlink()
-                raise self._failed("a download", f"what arrives is not {digest}")
+                raise _AgainError(f"what arrives is not {digest}")
+
+        self._patiently("a download", once)
 
     def manifest(self, version: str) -> tuple[bytes, str]:
         """(content, media type) of a manifest by tag or digest.
@@ -177,16 +174,26 @@ class Repository:
         headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
     ) -> urllib3.BaseHTTPResponse:
+        def once() -> urllib3.BaseHTTPResponse:
+            answer = self._once(method, self._base + path, headers or {}, body)
+            self._check(answer, method, path, good)
+            return answer
+
+        return self._patiently(f"{method} {path.partition('?')[0]}", once)
+
+    def _patiently(self, what: str, work: Callable[[], Result]) -> Result:
+        """Do something, again and again while what fails may pass.
+
+        Raises:
+            OperationError: it did not pass.
+        """
         for left in reversed(range(ATTEMPTS)):
             try:
-                answer = self._once(method, self._base + path, headers or {}, body)
-                self._check(answer, method, path, good)
+                return work()
             except _AgainError as error:
                 if not left:
-                    raise self._failed(f"{method} {path.partition('?')[0]}", error) from error
-                self._pause(left)
-                continue
-            return answer
+                    raise self._failed(what, error) from error
+            self._pause(left)
         raise AssertionError("the loop returns or raises")
 
     def _once(
