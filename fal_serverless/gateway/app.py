@@ -66,6 +66,7 @@ def create_app(
     clock: Callable[[], float] = time.monotonic,
     now: Callable[[], float] = time.time,
     queue: Callable[[], Front] | None = None,
+    manager: str = "",
 ) -> FastAPI:
     """The app.
 
@@ -77,9 +78,10 @@ def create_app(
         clock: monotonic seconds.
         now: epoch seconds.
         queue: makes the queue's front when it is first asked for; None where there is no queue.
+        manager: name of the Lambda function behind the management API, ``""`` where there is none.
     """
     app = FastAPI(title="fal-serverless", docs_url=None, redoc_url=None, openapi_url=None)
-    calls = Calls(registry, invoker, executor, deadline, clock, now, queue)
+    calls = Calls(registry, invoker, executor, deadline, clock, now, queue, manager)
     app.router.routes.append(Everything(Gateway(calls, domain, record)))
     return app
 

@@ -47,6 +47,15 @@ NO_KEY = Denial(
 )
 BAD_KEY = Denial(401, "The key is not valid.", challenge=True)
 NOT_YOURS = Denial(403, "The key belongs to another user, and this function is private.")
+API_NEEDS_KEY = Denial(
+    401,
+    "The management API needs a key of scope ADMIN: send the headers X-Fal-Key-Id and "
+    "X-Fal-Key-Secret, or 'Authorization: Key <id>:<secret>'.",
+    challenge=True,
+)
+API_NEEDS_ADMIN = Denial(
+    403, "The key's scope is API, which calls functions only; the management API needs ADMIN."
+)
 
 
 def take(headers: Headers, query: bytes) -> tuple[Credentials | None, Headers, bytes]:
@@ -97,6 +106,17 @@ def decide(
     if route.auth != "shared" and record.owner != route.owner:
         return NOT_YOURS
     return None
+
+
+def decide_management(
+    record: keys.KeyRecord | None, given: Credentials | None, now: float
+) -> Denial | None:
+    """Why a caller may not use the management API, or None when they may; as ``decide``."""
+    if given is None:
+        return API_NEEDS_KEY
+    if not keys.check(record, given.secret, now) or record is None:
+        return BAD_KEY
+    return None if record.scope == "ADMIN" else API_NEEDS_ADMIN
 
 
 def _pair(key_id: str | None, secret: str | None) -> tuple[str, str] | None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-from fal_serverless.gateway import answer, auth, cors
+from fal_serverless.gateway import answer, auth, cors, management
 from fal_serverless.gateway.event import PayloadTooLargeError, end_to_end, forwarded, payload
 from fal_serverless.gateway.protocols import PAYLOAD_MAX
 from fal_serverless.gateway.queue.forms import form_of
@@ -64,6 +64,7 @@ class Calls:
         clock: monotonic seconds.
         now: epoch seconds.
         queue: makes the queue's front when it is first asked for; None where there is no queue.
+        manager: name of the Lambda function behind the management API, ``""`` where there is none.
     """
 
     registry: CachedRegistry
@@ -73,6 +74,7 @@ class Calls:
     clock: Callable[[], float] = time.monotonic
     now: Callable[[], float] = time.time
     queue: Callable[[], Front] | None = None
+    manager: str = ""
 
     async def answer(self, exchange: Exchange) -> tuple[Response, bool]:
         """The answer, and whether its target exists.
@@ -81,11 +83,13 @@ class Calls:
             AwsError: the registry cannot be read.
         """
         request, name = exchange.request, exchange.target.name
+        if not exchange.target.owner:
+            return await management.answer(self, exchange)
         given, headers, query = auth.take(request.headers, request.query)
         key_id = given.id if given else None
         found = self.registry.cached(name, key_id)
         if found is None:
-            found = await self._run(partial(self.registry.read, name, key_id))
+            found = await self.run(partial(self.registry.read, name, key_id))
         route, record = found
         form = form_of(exchange.target, request.method)
         open_to_pages = route is not None and (form is not None or route.mode == "serve")
@@ -121,15 +125,15 @@ class Calls:
                 return answer.error(
                     413, f"The body has {error.size:,} bytes; the queue takes {BODY_MAX:,}."
                 )
-            return await self._run(partial(front.submit, form, request, route, name, caller))
-        found = await self._run(partial(front.find, form, name))
+            return await self.run(partial(front.submit, form, request, route, name, caller))
+        found = await self.run(partial(front.find, form, name))
         if found is None or (found[0].caller and caller not in (found[0].caller, found[0].owner)):
             return answer.error(404, ABSENT)
         job, taken = found
         if form.action == "cancel":
-            return await self._run(partial(front.cancel, job))
+            return await self.run(partial(front.cancel, job))
         ask = front.status if form.action == "status" else front.response
-        return await self._run(partial(ask, form, exchange.request, job, taken))
+        return await self.run(partial(ask, form, exchange.request, job, taken))
 
     async def _call(self, exchange: Exchange, route: Route) -> Response:
         try:
@@ -162,14 +166,14 @@ class Calls:
             left = self.deadline - (self.clock() - exchange.started)
             if left < _LEAST_S:
                 return answer.too_late(self.deadline), True
-            result = await self._run(
+            result = await self.run(
                 partial(self.invoker.invoke, route.function, route.qualifier, written, timeout=left)
             )
             if result.outcome != "missing" or last:
                 break
             # It did not run. An alias may have moved to another function a moment ago.
             self.registry.forget(name)
-            fresh, _ = await self._run(partial(self.registry.read, name, None))
+            fresh, _ = await self.run(partial(self.registry.read, name, None))
             if fresh is None:
                 return answer.denied(auth.UNKNOWN_TARGET), True
             if (fresh.auth, fresh.owner) != (route.auth, route.owner) or fresh == route:
@@ -178,7 +182,8 @@ class Calls:
         response = answer.of_result(result, route, exchange.request.method, waited=self.deadline)
         return response, result.outcome != "answered" or result.function_error is not None
 
-    async def _run(self, work: Callable[[], Result]) -> Result:
+    async def run(self, work: Callable[[], Result]) -> Result:
+        """What blocking work gives."""
         if self.executor is None:
             return work()
         return await asyncio.get_running_loop().run_in_executor(self.executor, work)

@@ -1,7 +1,8 @@
 """The gateway on Lambda: ``fal_serverless.gateway.lambda_handler.handler``.
 
 Environment: ``FAL_TABLE`` (the registry), ``FAL_DOMAIN`` (``""`` for none), ``FAL_REQUESTS``,
-``FAL_QUEUE_URL``, ``FAL_BUCKET`` and ``FAL_QUEUE_LIMIT`` (the queue's), and Powertools' own
+``FAL_QUEUE_URL``, ``FAL_BUCKET`` and ``FAL_QUEUE_LIMIT`` (the queue's), ``FAL_MANAGER`` (the
+function behind the management API), and Powertools' own
 ``POWERTOOLS_SERVICE_NAME``, ``POWERTOOLS_METRICS_NAMESPACE`` (no metrics without), ``FAL_STACK``
 (a dimension of the metrics and a field of the log).
 """
@@ -63,6 +64,7 @@ def _adapter() -> Mangum:
             domain=os.environ.get("FAL_DOMAIN", ""),
             record=recorder(os.environ),
             queue=_front,
+            manager=os.environ.get("FAL_MANAGER", ""),
         )
     )
 

@@ -114,6 +114,24 @@ class CachedRegistry:
                 self._keys.put(key_id, key, began)
         return route, key
 
+    def key(self, key_id: str) -> KeyRecord | None:
+        """The key of an id, asking the source if it is not remembered. Blocks.
+
+        Raises:
+            AwsError: the registry cannot be read.
+        """
+        if not keys.is_key_id(key_id):
+            return None
+        began = self._clock()
+        with self._lock:
+            remembered = self._keys.get(key_id, began)
+        if remembered:
+            return remembered[0]
+        _, key = self._source.read(None, key_id)
+        with self._lock:
+            self._keys.put(key_id, key, began)
+        return key
+
     def forget(self, target: str) -> None:
         """Read this route anew next time."""
         with self._lock:

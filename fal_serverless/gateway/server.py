@@ -113,6 +113,7 @@ def _wired(args: argparse.Namespace, executor: ThreadPoolExecutor) -> FastAPI:
         executor=executor,
         deadline=args.deadline,
         queue=_queue(args),
+        manager=args.manager,
     )
 
 
@@ -168,6 +169,9 @@ def _parser() -> argparse.ArgumentParser:
         help=f"seconds until a caller has an answer (default {DEADLINE_S:g}, as on API Gateway)",
     )
     parser.add_argument("--threads", type=int, default=THREADS, help="requests at a time")
+    parser.add_argument(
+        "--manager", default="", help="name of the Lambda function behind the management API"
+    )
     queue = parser.add_argument_group("the queue", "all of them, or there is none")
     queue.add_argument("--requests", default="", help="name of the table of requests")
     queue.add_argument("--queue-url", default="", help="URL of the SQS queue")

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from fal_serverless.names import is_revision_id, parse_target
 
+API = "api"
+"""The management API's label: ``api.<domain>``, or ``/api/…`` of any other host."""
+
 
 @dataclass(frozen=True)
 class Target:
@@ -17,6 +20,8 @@ class Target:
         path: raw path for the function, beginning with ``/``.
         prefix: raw path that stands before it in the address, without a slash at its end.
         queue: whether the address is one of the queue's.
+
+    The management API is a target too, the only one without an owner.
     """
 
     owner: str
@@ -27,8 +32,8 @@ class Target:
 
     @property
     def name(self) -> str:
-        """``<userid>-<label>``."""
-        return f"{self.owner}-{self.label}"
+        """``<userid>-<label>``, or the label alone where there is no owner."""
+        return f"{self.owner}-{self.label}" if self.owner else self.label
 
 
 def resolve(host: str, path: str, domain: str) -> Target | None:
@@ -49,6 +54,8 @@ def resolve(host: str, path: str, domain: str) -> Target | None:
             return _owner_form(path)
         if subdomain == "queue":
             return _owner_form(path, queue=True)
+        if subdomain == API:
+            return Target("", API, path)
     return _path_form(path)
 
 
@@ -79,7 +86,7 @@ def _label_under(host: str, domain: str) -> str | None:
 
 
 def _path_form(path: str) -> Target | None:
-    """``/<userid>-<label>/…``, ``/<owner>/<alias>/…``, or one after ``trigger|run|queue``."""
+    """``/<userid>-<label>/…``, ``/<owner>/<alias>/…``, one after ``trigger|run|queue``, the API."""
     first, rest = _split(path)
     found = parse_target(first)
     if found:
@@ -89,6 +96,8 @@ def _path_form(path: str) -> Target | None:
         return target if target and is_revision_id(target.label) else None
     if first in ("run", "queue"):
         return _owner_form(rest, prefix=f"/{first}", queue=first == "queue")
+    if first == API:
+        return Target("", API, rest, f"/{API}")
     return _owner_form(path)
 
 

@@ -28,6 +28,7 @@ class Served:
     seen: list[Access] = field(default_factory=list)
     ticks: list[float] = field(default_factory=list)
     executor: Executor | None = None
+    manager: str = ""
 
     def clock(self) -> float:
         return self.ticks.pop(0) if self.ticks else 0.0
@@ -41,6 +42,7 @@ class Served:
             executor=self.executor,
             clock=self.clock,
             now=lambda: NOW,
+            manager=self.manager,
         )
 
     def call(self, name: str, path: str = "/", method: str = "POST", **more: Any) -> httpx.Response:

@@ -56,6 +56,19 @@ def test_only_what_is_missing_is_read() -> None:
     assert source.asked == [("1-call", None), (None, "k")]
 
 
+def test_a_key_alone() -> None:
+    registry, source, clock = cached()
+    assert registry.key("k") == KEY
+    assert registry.key("k") == KEY
+    assert registry.read("1-call", "k") == (ROUTE, KEY)
+    assert registry.key("absent") is None
+    assert registry.key("no id at all") is None
+    assert source.asked == [(None, "k"), ("1-call", None), (None, "absent")]
+    source.keys.clear()
+    clock.now += TTL
+    assert registry.key("k") is None
+
+
 def test_a_revoked_key_is_noticed_within_five_seconds() -> None:
     registry, source, clock = cached()
     registry.read("1-call", "k")

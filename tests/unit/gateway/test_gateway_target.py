@@ -39,6 +39,12 @@ UUID = "21847a72-93e6-4227-ae6f-56bf3a90142d"
         ("localhost", "/12/call/a%20b", Target("12", "call", "/a%20b")),
         ("localhost", "/12/call", Target("12", "call", "/")),
         ("localhost", "/run/12/call/x", Target("12", "call", "/x")),
+        ("api.gateway.localhost:8080", "/v1/me", Target("", "api", "/v1/me")),
+        ("api.gateway.localhost", "/12-call/x", Target("", "api", "/12-call/x")),
+        ("12-call.gateway.localhost", "/api/v1/me", Target("12", "call", "/api/v1/me")),
+        ("localhost", "/api", Target("", "api", "/")),
+        ("localhost", "/api/v1/me", Target("", "api", "/v1/me")),
+        ("localhost", "/apiv1", None),
         ("localhost", "/", None),
         ("localhost", "", None),
         ("localhost", "*", None),
@@ -86,6 +92,7 @@ def test_a_domain_may_be_written_in_any_way() -> None:
 
 
 def test_names() -> None:
+    assert Target("", "api", "/").name == "api"
     assert Target("12", "call", "/x").name == "12-call"
     assert normal_host(" A.B:1 ") == "a.b"
 
