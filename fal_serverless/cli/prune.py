@@ -12,7 +12,7 @@ from fal_serverless.cli.context import connect, settings_of
 from fal_serverless.cli.function import app, find, remove
 from fal_serverless.errors import UsageError
 from fal_serverless.publish.lease import lease
-from fal_serverless.publish.retention import dispensable
+from fal_serverless.publish.retention import dispensable, needed
 
 if TYPE_CHECKING:
     from fal_serverless.publish.state import Revision
@@ -55,9 +55,10 @@ def prune(
 
 
 def _dispensable(space: Workspace, keep: int, age: int) -> tuple[Revision, ...]:
+    revisions = space.registry.revisions(space.user)
     return dispensable(
-        space.registry.revisions(space.user),
-        space.registry.aliases(space.user),
+        revisions,
+        needed(revisions, space.registry.aliases(space.user)),
         keep=keep,
         older_than=age,
         now=space.publisher.clock.now(),

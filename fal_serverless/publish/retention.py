@@ -9,30 +9,27 @@ from fal_serverless.errors import NotFoundError, UsageError
 from fal_serverless.publish.aliases import former
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from fal_serverless.publish.state import Alias, Revision
 
 
 def dispensable(
     revisions: Sequence[Revision],
-    aliases: Iterable[Alias],
+    needed: Collection[str],
     *,
     keep: int,
     older_than: int,
     now: float,
 ) -> tuple[Revision, ...]:
-    """The revisions that no rule keeps, oldest first.
-
-    Kept are the newest of each function, the young, what an alias or a split leads to, and what
-    a rollback of an alias would lead to.
+    """The revisions that neither a rule nor a need keeps, oldest first.
 
     Args:
+        needed: ids of revisions that stay whatever the rule says, see ``needed``.
         keep: how many of each function's newest stay.
         older_than: seconds; younger revisions stay.
         now: epoch seconds.
     """
-    needed = _needed(revisions, aliases)
     seen: dict[str, int] = {}
     found = []
     for item in sorted(revisions, key=lambda item: item.created_at, reverse=True):
@@ -43,18 +40,19 @@ def dispensable(
     return tuple(reversed(found))
 
 
-def _needed(revisions: Sequence[Revision], aliases: Iterable[Alias]) -> set[str]:
+def needed(revisions: Sequence[Revision], aliases: Iterable[Alias]) -> frozenset[str]:
+    """Ids of what an alias or a split leads to, and of what a rollback of an alias would lead to."""
     existing = frozenset(item.id for item in revisions)
-    needed = set()
+    found = set()
     for alias in aliases:
-        needed.add(alias.revision)
+        found.add(alias.revision)
         if alias.split:
-            needed.add(alias.split[0])
+            found.add(alias.split[0])
         try:
-            needed.add(former(alias, existing))
+            found.add(former(alias, existing))
         except (NotFoundError, UsageError):
             continue  # it never led anywhere else, or that is gone already
-    return needed
+    return frozenset(found)
 
 
 def _epoch(created_at: str) -> float:
