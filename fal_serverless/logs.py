@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
+from fal_serverless.keys import parse_duration
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 _START = re.compile(r"START RequestId: (\S+)(?: Version: (\S+))?")
 _FRAME = re.compile(r"(END|REPORT|START) RequestId: (\S+)")
@@ -88,6 +90,48 @@ def aliases_of_request(events: Iterable[LogEvent], request: str) -> frozenset[st
     return frozenset(
         {request} | {event.request for event in events if marker in event.message and event.request}
     )
+
+
+def choose(events: Iterable[LogEvent], *, request: str, errors: bool) -> list[LogEvent]:
+    """The events of one request (by either side's id), or of the requests that failed, or all."""
+    chosen = list(events)
+    if request:
+        ids = aliases_of_request(chosen, request)
+        chosen = [event for event in chosen if event.request in ids]
+    if errors:
+        failed = failed_requests(chosen)
+        chosen = [event for event in chosen if event.request in failed]
+    return chosen
+
+
+def of_version(event: LogEvent, version: str) -> bool:
+    """Whether an event is of a Lambda version; ``""`` stands for all of them."""
+    return not version or stream_version(event.stream) in (version, "")
+
+
+def beginning(since: str, now: float) -> int:
+    """Epoch milliseconds of so long ago, such as ``2h``; not before 1970, where logs begin.
+
+    Raises:
+        UsageError: ``since`` is no duration.
+    """
+    return max(0, int((now - parse_duration(since)) * 1000))
+
+
+def collect(
+    read: Callable[[str, int], Iterable[LogEvent]], functions: Mapping[str, str], start: int
+) -> list[LogEvent]:
+    """Events of several functions with their requests, oldest first.
+
+    Args:
+        read: gives a function's events since a moment, oldest first.
+        functions: names of Lambda functions, each with the version wanted or ``""``.
+        start: epoch milliseconds.
+    """
+    found: list[LogEvent] = []
+    for function, version in functions.items():
+        found += attributed(event for event in read(function, start) if of_version(event, version))
+    return sorted(found, key=lambda event: event.time)
 
 
 def shown(event: LogEvent) -> str:

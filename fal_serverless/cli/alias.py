@@ -6,21 +6,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fal_serverless import publish
 from fal_serverless.cli import render
 from fal_serverless.cli.context import connect, settings_of
 from fal_serverless.cli.function import check_auth, find
 from fal_serverless.errors import UsageError
 from fal_serverless.names import check_alias, is_revision_id
-from fal_serverless.publish import aliases
+from fal_serverless.publish import aliases, lookup, moves
 from fal_serverless.publish.apply import revision_time
 from fal_serverless.publish.lease import lease
-from fal_serverless.publish.plan import effective_auth
 
 if TYPE_CHECKING:
     from fal_serverless.aws.lambdas import LambdaFunctions
     from fal_serverless.publish.state import Alias, Revision
-    from fal_serverless.spec import Auth
     from fal_serverless.workspace import Workspace
 
 app = typer.Typer(no_args_is_help=True)
@@ -58,7 +55,15 @@ def set_(
     mode = check_auth(auth)
     space = connect(ctx)
     check_alias(name, space.user)
-    moved = _move(space, name, find(space, target)[0], auth=mode, by="set")
+    moved = moves.point(
+        space.registry,
+        space.functions,
+        space.publisher.clock,
+        find(space, target)[0],
+        name,
+        auth=mode,
+        by="set",
+    )
     _show(ctx, space, moved)
 
 
@@ -70,10 +75,9 @@ def rollback(
 ) -> None:
     """Point an alias back at the revision it had before; a split ends."""
     space = connect(ctx)
-    alias = aliases.find(space.registry, space.user, name)
-    kept = {item.id: item for item in space.registry.revisions(space.user)}
-    revision = kept[aliases.former(alias, frozenset(kept), to)]
-    _show(ctx, space, _move(space, name, revision, auth=None, by="rollback"))
+    clock = space.publisher.clock
+    moved = moves.roll_back(space.registry, space.functions, clock, space.user, name, to=to)
+    _show(ctx, space, moved)
 
 
 @app.command()
@@ -94,7 +98,7 @@ def split(
     second = _share(space, share) if share else None
     with lease(space.registry, f"{space.user}-{name}", space.publisher.clock):
         alias = aliases.find(space.registry, space.user, name)
-        first = publish.find_revision(space.publisher, space.user, alias.revision)
+        first = lookup.find_revision(space.registry, space.user, alias.revision)
         after = aliases.split(
             space.registry,
             space.functions,
@@ -143,25 +147,6 @@ def delete(ctx: typer.Context, name: Annotated[str, typer.Argument(help="Alias."
     render.line(f"Deleted alias '{name}'; revision '{alias.revision}' stays.")
 
 
-def _move(space: Workspace, name: str, revision: Revision, *, auth: Auth | None, by: str) -> Alias:
-    clock = space.publisher.clock
-    with (
-        lease(space.registry, revision.function, clock),
-        lease(space.registry, f"{space.user}-{name}", clock),
-    ):
-        moved = aliases.move(
-            space.registry,
-            space.functions,
-            revision,
-            name,
-            auth=effective_auth(auth, space.registry.alias(space.user, name)),
-            now=revision_time(clock),
-            by=by,
-        )
-        aliases.retire(space.registry, space.functions, space.user, name)
-    return moved
-
-
 def _show(ctx: typer.Context, space: Workspace, moved: Alias) -> None:
     url = space.url(moved.name)
     if settings_of(ctx).json:
@@ -180,7 +165,7 @@ def _share(space: Workspace, text: str) -> tuple[Revision, int]:
             reason="a share is a revision id, '=', and a whole percentage",
             hint="for example: 21847a72-93e6-4227-ae6f-56bf3a90142d=10",
         )
-    return publish.find_revision(space.publisher, space.user, revision), int(percent)
+    return lookup.find_revision(space.registry, space.user, revision), int(percent)
 
 
 def _reserved(functions: LambdaFunctions, name: str) -> int | None:

@@ -15,9 +15,9 @@ from fal_serverless.cli import render
 from fal_serverless.cli.context import connect, settings_of
 from fal_serverless.cli.render import Steps
 from fal_serverless.discover import discover
-from fal_serverless.errors import ConflictError, NotFoundError, SpecError, UsageError, did_you_mean
+from fal_serverless.errors import ConflictError, SpecError, UsageError, did_you_mean
 from fal_serverless.names import check_alias, is_revision_id
-from fal_serverless.publish import aliases
+from fal_serverless.publish import aliases, lookup
 from fal_serverless.publish.lease import lease
 from fal_serverless.publish.plan import describe
 from fal_serverless.spec import AUTH_MODES, HTTP_TIMEOUT_MAX_S, Auth
@@ -178,27 +178,8 @@ def remove(space: Workspace, function: str, revisions: tuple[Revision, ...]) -> 
 
 
 def find(space: Workspace, target: str) -> tuple[Revision, ...]:
-    """The revisions that a name stands for: a revision id, a function, or an alias.
-
-    Raises:
-        NotFoundError: it is none of them.
-    """
-    if is_revision_id(target):
-        return (publish.find_revision(space.publisher, space.user, target),)
-    everything = space.registry.revisions(space.user)
-    named = tuple(item for item in everything if item.name == target)
-    if named:
-        return named
-    alias = space.registry.alias(space.user, target)
-    if alias is not None:
-        return (publish.find_revision(space.publisher, space.user, alias.revision),)
-    names = {item.name for item in everything}
-    names |= {item.name for item in space.registry.aliases(space.user)}
-    raise NotFoundError(
-        f"There is no function, alias or revision '{target}'.",
-        reason=f"user {space.user} has none of that name",
-        hint=did_you_mean(target, names) if names else "serve one: fal-serverless function serve",
-    )
+    """The revisions that a name stands for, see ``publish.lookup``."""
+    return lookup.find(space.registry, space.user, target)
 
 
 def check_auth(auth: str) -> Auth | None:

@@ -24,7 +24,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fal_serverless.errors import NotFoundError, SpecError
+from fal_serverless.errors import SpecError
 from fal_serverless.names import HANDLER, lambda_function_name
 from fal_serverless.publish.apply import Outcome, Publisher, apply, revision_time
 from fal_serverless.publish.plan import (
@@ -249,19 +249,3 @@ def check_environment(spec: FunctionSpec, values: Mapping[str, str]) -> None:
             reason=f"it has {size:,} bytes, and Lambda takes {ENVIRONMENT_MAX_BYTES:,}",
             hint="put what is large into files=[…], and what is secret into a secret",
         )
-
-
-def find_revision(publisher: Publisher, owner: str, revision: str) -> Revision:
-    """The revision.
-
-    Raises:
-        NotFoundError: the user has none of that id.
-    """
-    found = publisher.registry.revision(owner, revision)
-    if found is None:
-        raise NotFoundError(
-            f"There is no revision '{revision}'.",
-            reason=f"user {owner} has none of that id",
-            hint="list them with: fal-serverless function list",
-        )
-    return found

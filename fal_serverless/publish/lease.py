@@ -54,14 +54,18 @@ def lease(
     clock: Clock,
     *,
     waiting: Callable[[str], None] | None = None,
+    patience: float = PATIENCE_SECONDS,
 ) -> Iterator[Held]:
     """Hold the lease called ``name``; waits for another holder, and renews it in the background.
 
+    Args:
+        patience: seconds to wait for another holder.
+
     Raises:
-        ConflictError: somebody else held it for all of ``PATIENCE_SECONDS``.
+        ConflictError: somebody else held it for all of ``patience``.
     """
     holder = uuid.uuid4().hex
-    _acquire(registry, name, holder, clock, waiting)
+    _acquire(registry, name, holder, clock, waiting, patience)
     held = Held(name)
     stop = threading.Event()
     beat = threading.Thread(
@@ -82,14 +86,15 @@ def _acquire(
     holder: str,
     clock: Clock,
     waiting: Callable[[str], None] | None,
+    patience: float,
 ) -> None:
     start = clock.now()
     told = False
     while (other := registry.take_lease(name, holder, clock.now())) is not None:
-        if clock.now() - start > PATIENCE_SECONDS:
+        if clock.now() - start > patience:
             raise ConflictError(
                 f"'{name}' is being published by somebody else.",
-                reason=f"their lease ({other[:8]}) did not end within {PATIENCE_SECONDS} s",
+                reason=f"their lease ({other[:8]}) did not end within {patience:g} s",
                 hint="run the command again when they are done",
             )
         if waiting is not None and not told:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from fal_serverless import logs
-from fal_serverless.cli.logs import choose
-from fal_serverless.logs import LogEvent
+from fal_serverless.errors import UsageError
+from fal_serverless.logs import LogEvent, choose
 
 LINES = (
     ("a", "INIT_START Runtime Version: python:3.12"),
@@ -55,3 +57,23 @@ def test_shown_and_versions():
     assert logs.shown(LogEvent("1", 86_400_007, "s", "hi\n")) == "1970-01-02 00:00:00.007 hi"
     assert logs.stream_version("2026/11/24/[17]abc") == "17"
     assert logs.stream_version("plain") == ""
+
+
+def test_events_of_several_functions_come_in_order():
+    found = logs.collect(read, {"g": "", "f": "3"}, 7)
+    assert [event.time for event in found] == [999, *range(1000, 1012)]
+    assert found[1].request == ""
+    assert found[2].request == "r1"
+    assert logs.collect(read, {"g": "3"}, 7) == []
+
+
+def read(function, start):
+    assert start == 7
+    return EVENTS if function == "f" else [LogEvent("x", 999, "2026/11/24/[4]c", "elder")]
+
+
+def test_how_long_ago():
+    assert logs.beginning("1h", 7200.5) == 3_600_500
+    assert logs.beginning("99y", 7200.0) == 0
+    with pytest.raises(UsageError, match="not a duration"):
+        logs.beginning("0m", 0)
