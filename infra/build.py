@@ -9,9 +9,7 @@ stack's parameters. `sam build` calls this by way of the Makefiles, `stack deplo
 
 from __future__ import annotations
 
-import compileall
 import os
-import py_compile
 import shutil
 import subprocess
 import sys
@@ -22,11 +20,15 @@ ROOT = HERE.parent
 MODULES = ("__init__.py", "_version.py", "errors.py", "images.py", "keys.py", "names.py", "spec.py")
 AWS = (
     "__init__.py",
+    "ambient.py",
+    "dynamodb_wire.py",
     "lambda_invoke.py",
     "queue_items.py",
     "queue_store.py",
     "queue_work.py",
     "registry_read.py",
+    "signing.py",
+    "wire.py",
 )
 
 
@@ -45,6 +47,7 @@ def function(target: Path) -> None:
         copy(source / "aws" / name, ours / "aws" / name)
     for path in sorted((source / "gateway").rglob("*.py")):
         copy(path, ours / "gateway" / path.relative_to(source / "gateway"))
+    compiled(target, "/var/task")
 
 
 def layer(target: Path) -> None:
@@ -58,10 +61,20 @@ def layer(target: Path) -> None:
     subprocess.run([*uv(), *arguments, "--no-deps", "-r", str(requirements)], check=True)
     shutil.rmtree(target / "python" / "bin", ignore_errors=True)
     (target / "python" / ".lock").unlink(missing_ok=True)
-    # Bytecode of another minor version is of no use there.
-    if python == f"{sys.version_info.major}.{sys.version_info.minor}":
-        mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
-        compileall.compile_dir(target, quiet=2, invalidation_mode=mode)
+    compiled(target, "/opt")
+
+
+def compiled(target: Path, there: str) -> None:
+    """Bytecode beside the source, since both places are read-only and every cold start would
+    compile again; by a Python of the target's minor version, if this machine has one."""
+    python = os.environ.get("FAL_PYTHON", "3.12")
+    here = python == f"{sys.version_info.major}.{sys.version_info.minor}"
+    interpreter = sys.executable if here else shutil.which(f"python{python}")
+    if interpreter:
+        words = ["-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash"]
+        # A package may ship templates that are no valid Python; they stay as they are.
+        words += ["-s", str(target), "-p", there, str(target)]
+        subprocess.run([interpreter, *words], check=False, stdout=subprocess.DEVNULL)
 
 
 def uv() -> list[str]:

@@ -1,7 +1,7 @@
-"""Invoking Lambda with less in between: botocore signs, urllib3 sends.
+"""Invoking Lambda with less in between: a signature, and one exchange on an open connection.
 
-A client of botocore spends twice as long on each invocation as this does, on models, hooks and
-retries that an invocation has no use for.
+A client of botocore spends several times as long on each invocation as this does, on models,
+hooks and retries that an invocation has no use for.
 """
 
 from __future__ import annotations
@@ -9,31 +9,23 @@ from __future__ import annotations
 import json
 import time
 from typing import TYPE_CHECKING
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
-import botocore.session
-import urllib3
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
-from botocore.exceptions import BotoCoreError
-from botocore.httpsession import get_cert_path
-
+from fal_serverless.aws import ambient
+from fal_serverless.aws.signing import Signer
+from fal_serverless.aws.wire import NoAnswerError, Wire, WireError
 from fal_serverless.errors import AuthError, AwsError
 from fal_serverless.gateway.protocols import InvokeResult
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from botocore.credentials import Credentials
-
+    from fal_serverless.aws.signing import Credentials
+    from fal_serverless.aws.wire import Answer
     from fal_serverless.gateway.protocols import Outcome
 
 _CONNECT_S = 2.0
-# A frozen environment or a load balancer may have lost an idle connection without a word, and a
-# request written to it would be neither sent nor safe to send again.
-_IDLE_S = 15.0
-# Only a connection that was never made is tried again: anything later may have run the function.
-_RETRIES = urllib3.Retry(total=None, connect=1, read=False, redirect=False, status=False, other=0)
+_TYPE = {"content-type": "application/json"}
 
 # Lambda API reference, Invoke, Errors.
 _OUTCOMES: dict[str, Outcome] = {
@@ -76,83 +68,58 @@ class LambdaInvoker:
             clock: epoch seconds (the monotonic clock stands still in a frozen environment).
             trace: value of ``X-Amzn-Trace-Id``, or None.
         """
-        self._credentials = credentials
-        self._region = region
         self.endpoint = endpoint_url.rstrip("/")
-        self._prefix = urlsplit(self.endpoint).path
-        self._clock = clock
+        self._wire = Wire(self.endpoint, ca_certs=ca_certs, connections=connections, clock=clock)
+        self._signer = Signer(credentials, "lambda", region, self._wire.host)
         self._trace = trace
-        self._connections = connections
-        self._ca_certs = ca_certs
-        self._used = clock()
-        self._pool = self._new_pool()
 
     def invoke(
         self, function: str, qualifier: str, payload: bytes, *, timeout: float
     ) -> InvokeResult:
         """Invoke ``function:qualifier`` and wait for its answer, ``timeout`` seconds at most.
 
-        Network errors are outcomes, see ``InvokeResult``.
+        A request is sent once: only a connection that was never made is tried again. Network
+        errors are outcomes, see ``InvokeResult``.
 
         Raises:
             AuthError: the credentials cannot be refreshed.
         """
-        path = (
-            f"/2015-03-31/functions/{quote(function, safe='')}/invocations"
-            f"?Qualifier={quote(qualifier, safe='')}"
-        )
-        headers = self._signed(self.endpoint + path, payload)
+        path = f"{self._wire.prefix}/2015-03-31/functions/{quote(function, safe='')}/invocations"
+        query = f"Qualifier={quote(qualifier, safe='')}"
+        headers = self._signed(path, query, payload)
         try:
-            response = self._fresh_pool().urlopen(
-                "POST",
-                self._prefix + path,
-                body=payload,
-                headers=headers,
-                retries=_RETRIES,
-                redirect=False,
-                timeout=urllib3.Timeout(connect=min(_CONNECT_S, timeout), read=timeout),
+            answer = self._wire.post(
+                f"{path}?{query}",
+                headers,
+                payload,
+                connect=min(_CONNECT_S, timeout),
+                timeout=timeout,
             )
-        except urllib3.exceptions.ReadTimeoutError:
-            return InvokeResult("timed_out", reason=f"no answer within {timeout:.1f} s")
-        except urllib3.exceptions.HTTPError as error:
-            return InvokeResult("failed", reason=f"{type(error).__name__}: {error}")
-        finally:
-            self._used = self._clock()
-        return _result(response)
+        except NoAnswerError as error:
+            return InvokeResult("timed_out", reason=str(error))
+        except WireError as error:
+            return InvokeResult("failed", reason=str(error))
+        return _result(answer)
 
     def close(self) -> None:
         """Close the connections."""
-        self._pool.close()
+        self._wire.close()
 
-    def _fresh_pool(self) -> urllib3.HTTPConnectionPool:
-        if not 0 <= self._clock() - self._used < _IDLE_S:
-            # Connections that are in use close when they come back to the old pool.
-            old, self._pool = self._pool, self._new_pool()
-            old.close()
-        return self._pool
-
-    def _new_pool(self) -> urllib3.HTTPConnectionPool:
-        more = {"ca_certs": self._ca_certs} if self.endpoint.startswith("https:") else {}
-        return urllib3.connection_from_url(
-            self.endpoint, maxsize=self._connections, block=False, **more
-        )
-
-    def _signed(self, url: str, payload: bytes) -> dict[str, str]:
-        headers = {"Content-Type": "application/json"}
-        trace = self._trace()
-        if trace:
-            headers["X-Amzn-Trace-Id"] = trace
-        request = AWSRequest("POST", url, headers, payload)
+    def _signed(self, path: str, query: str, payload: bytes) -> dict[str, str]:
         try:
-            frozen = self._credentials.get_frozen_credentials()
-            SigV4Auth(frozen, "lambda", self._region).add_auth(request)
-        except BotoCoreError as error:
+            headers = self._signer.headers(path, query, _TYPE, payload)
+        except Exception as error:
+            if not ambient.is_botocores(error):
+                raise
             raise AuthError(
                 "The invocation cannot be signed.",
                 reason=str(error),
                 hint="check the credentials with: aws sts get-caller-identity",
             ) from error
-        return dict(request.headers.items())
+        trace = self._trace()
+        if trace:
+            headers["x-amzn-trace-id"] = trace
+        return headers
 
 
 def open_invoker(
@@ -161,22 +128,33 @@ def open_invoker(
     endpoint_url: str | None = None,
     trace: Callable[[], str | None] = lambda: None,
 ) -> LambdaInvoker:
-    """An invoker with the credentials, Region and endpoint that botocore finds.
+    """An invoker with the credentials, Region and endpoint of this process.
 
-    The endpoint is the argument, else what botocore's configuration says
-    (``AWS_ENDPOINT_URL_LAMBDA``, ``AWS_ENDPOINT_URL``, a profile), else the Region's own.
+    Inside Lambda they are those of its environment. Elsewhere they are what botocore finds: the
+    endpoint is the argument, else what its configuration says (``AWS_ENDPOINT_URL_LAMBDA``,
+    ``AWS_ENDPOINT_URL``, a profile), else the Region's own.
 
     Raises:
         AuthError: there are no credentials.
         AwsError: no Region is configured, or the configuration cannot be read.
     """
+    found = ambient.of_lambda("lambda", region, endpoint_url) or _by_botocore(region, endpoint_url)
+    return LambdaInvoker(
+        found.credentials, found.region, found.endpoint, ca_certs=found.ca_certs, trace=trace
+    )
+
+
+def _by_botocore(region: str | None, endpoint_url: str | None) -> ambient.Place:
+    import botocore.session
+    from botocore.exceptions import BotoCoreError
+    from botocore.httpsession import get_cert_path
+
     try:
         session = botocore.session.get_session()
         region = region or session.get_config_variable("region")
         credentials = session.get_credentials()
         ca_bundle = session.get_config_variable("ca_bundle")
-        # A client knows every rule about endpoints, and is not needed for anything else; it
-        # takes 20 ms once, since the gateway's other client has read most of the same data.
+        # A client knows every rule about endpoints, and is not needed for anything else.
         client = session.create_client("lambda", region_name=region, endpoint_url=endpoint_url)
     except BotoCoreError as error:
         raise _unusable(str(error)) from error
@@ -188,12 +166,8 @@ def open_invoker(
             reason="neither the environment, a profile nor a role has any",
             hint="run: aws configure",
         )
-    return LambdaInvoker(
-        credentials,
-        region,
-        client.meta.endpoint_url,
-        ca_certs=ca_bundle or get_cert_path(True),
-        trace=trace,
+    return ambient.Place(
+        credentials, region, client.meta.endpoint_url, ca_bundle or get_cert_path(True)
     )
 
 
@@ -205,19 +179,19 @@ def _unusable(reason: str) -> AwsError:
     )
 
 
-def _result(response: urllib3.BaseHTTPResponse) -> InvokeResult:
+def _result(response: Answer) -> InvokeResult:
     headers = response.headers
     if response.status == 200:
         return InvokeResult(
             "answered",
             200,
-            function_error=headers.get("X-Amz-Function-Error"),
-            payload=response.data,
-            executed_version=headers.get("X-Amz-Executed-Version"),
+            function_error=headers.get("x-amz-function-error"),
+            payload=response.body,
+            executed_version=headers.get("x-amz-executed-version"),
         )
-    code = _error_code(headers.get("x-amzn-errortype", ""), response.data)
+    code = _error_code(headers.get("x-amzn-errortype", ""), response.body)
     outcome = _OUTCOMES.get(code) or _STATUSES.get(response.status, "failed")
-    wait = headers.get("Retry-After", "")
+    wait = headers.get("retry-after", "")
     return InvokeResult(
         outcome,
         response.status,

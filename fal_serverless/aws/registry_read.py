@@ -6,10 +6,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-import botocore.session
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
-
+from fal_serverless.aws import ambient
+from fal_serverless.aws.dynamodb_wire import DynamoDB, RefusedError
 from fal_serverless.errors import AwsError
 from fal_serverless.gateway.protocols import Route
 from fal_serverless.keys import KeyRecord
@@ -31,12 +29,12 @@ class RegistryReader:
     life each time it is asked for.
 
     Attributes:
-        client: of DynamoDB.
+        client: of DynamoDB: botocore's, or our own that takes no time to import.
         table: name.
         sleep: takes seconds.
     """
 
-    client: DynamoDBClient
+    client: DynamoDBClient | DynamoDB
     table: str
     sleep: Callable[[float], None] = time.sleep
 
@@ -73,7 +71,9 @@ class RegistryReader:
                 answer = self.client.batch_get_item(
                     RequestItems={self.table: {"Keys": keys, "ConsistentRead": True}}
                 )
-            except (BotoCoreError, ClientError) as error:
+            except Exception as error:
+                if not isinstance(error, RefusedError) and not ambient.is_botocores(error):
+                    raise
                 raise _unreadable(self.table, str(error)) from error
             for item in answer["Responses"].get(self.table, []):
                 found[item["pk"]["S"]] = dict(item)
@@ -92,6 +92,13 @@ def open_registry(
     Raises:
         AwsError: no Region is configured, or the configuration cannot be read.
     """
+    place = ambient.of_lambda("dynamodb", region, endpoint_url)
+    if place is not None:
+        return RegistryReader(DynamoDB(place), table)
+    import botocore.session
+    from botocore.config import Config
+    from botocore.exceptions import BotoCoreError
+
     config = Config(
         connect_timeout=2,
         read_timeout=3,
@@ -99,7 +106,6 @@ def open_registry(
         retries={"mode": "standard", "max_attempts": 3},
     )
     try:
-        # By way of botocore: boto3 alone would add a fifth to the gateway's cold start.
         client: Any = botocore.session.get_session().create_client(
             "dynamodb", region_name=region, endpoint_url=endpoint_url, config=config
         )

@@ -19,13 +19,16 @@ from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 from mangum import Mangum
 
 from fal_serverless.gateway.api_gateway import PayloadV2
-from fal_serverless.gateway.app import create_app
+from fal_serverless.gateway.entry import Gateway, Shortcut
+from fal_serverless.gateway.invoke import Calls
 from fal_serverless.gateway.registry import CachedRegistry
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from fal_serverless.gateway.app import Access
+    from fastapi import FastAPI
+
+    from fal_serverless.gateway.entry import Access
     from fal_serverless.gateway.queue.front import Front
 
 
@@ -57,16 +60,20 @@ def _adapter() -> Mangum:
     invoker = open_invoker(region=region, trace=_trace)
     # Mangum runs the app on the thread's own event loop.
     asyncio.set_event_loop(asyncio.new_event_loop())
-    return adapter_of(
-        create_app(
-            registry=CachedRegistry(registry),
-            invoker=invoker,
-            domain=os.environ.get("FAL_DOMAIN", ""),
-            record=recorder(os.environ),
-            queue=_front,
-            manager=os.environ.get("FAL_MANAGER", ""),
-        )
+    calls = Calls(
+        CachedRegistry(registry),
+        invoker,
+        queue=_front,
+        manager=os.environ.get("FAL_MANAGER", ""),
     )
+    gateway = Gateway(calls, os.environ.get("FAL_DOMAIN", ""), recorder(os.environ))
+    return adapter_of(Shortcut(gateway, lambda: _app_around(gateway)))
+
+
+def _app_around(gateway: Gateway) -> FastAPI:
+    from fal_serverless.gateway.app import app_around
+
+    return app_around(gateway)
 
 
 @cache

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from fastapi import FastAPI
 
-    from fal_serverless.gateway.app import Access
+    from fal_serverless.gateway.entry import Access
 
 # Each request that waits for Lambda holds one thread.
 THREADS = 64

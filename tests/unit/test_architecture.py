@@ -80,7 +80,9 @@ def test_importing_the_package_loads_nothing_heavy():
 
 
 def test_importing_the_runtime_loads_nothing_heavy():
-    assert not loaded_by("import fal_serverless.runtime.handler") & HEAVY
+    loaded = loaded_by("import fal_serverless.runtime.handler, fal_serverless.runtime.serve")
+    assert not loaded & HEAVY
+    assert not loaded & {"urllib3", "email", "http.client", "ssl"}
 
 
 def test_serving_needs_no_event_loop():
@@ -95,8 +97,19 @@ def test_help_loads_nothing_of_the_commands():
     assert not loaded_by(statement) & heavy
 
 
-def test_importing_the_gateway_needs_no_boto3():
-    assert "boto3" not in loaded_by("import fal_serverless.gateway.lambda_handler")
+def test_a_gateway_in_lambda_starts_without_fastapi_and_botocore():
+    # Its clients included. Powertools imports botocore itself, and none of its parts.
+    program = """
+import os
+os.environ |= {"AWS_LAMBDA_FUNCTION_NAME": "g", "AWS_REGION": "eu-central-1", "FAL_TABLE": "t",
+               "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
+from fal_serverless.gateway.lambda_handler import _adapter
+_adapter()
+"""
+    loaded = loaded_by(program)
+    heavy = {"fastapi", "starlette", "pydantic", "boto3", "botocore.session", "urllib3", "uvicorn"}
+    assert not loaded & heavy
+    assert len(loaded) < 300
 
 
 def test_public_names():

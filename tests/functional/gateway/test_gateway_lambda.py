@@ -191,3 +191,23 @@ def test_the_real_handler_with_a_stand_in_of_aws(aws: Any) -> None:
     assert SECRET not in found.stdout
     assert len(aws.requests) == 2
     assert aws.requests[0]["qualifier"] == "call"
+
+
+def test_what_is_built_for_lambda_holds_all_that_it_imports(tmp_path: Path) -> None:
+    root = Path(__file__).parents[3]
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    environ = {"PATH": "/usr/bin:/bin", "FAL_PYTHON": version}
+    words = [sys.executable, str(root / "infra" / "build.py"), "function", str(tmp_path)]
+    subprocess.run(words, check=True, env=environ)
+    program = (
+        f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n"
+        "import fal_serverless.gateway.lambda_handler as handler\n"
+        "import fal_serverless.gateway.app, fal_serverless.gateway.queue.lambda_handler\n"
+        "import fal_serverless.aws.lambda_invoke, fal_serverless.aws.registry_read\n"
+        "print(handler.__file__, handler.__cached__)"
+    )
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    file, cached = ran.stdout.split()
+    assert Path(file).is_relative_to(tmp_path)
+    assert Path(cached).read_bytes()[4] == 1, "no bytecode by unchecked hash"

@@ -1,0 +1,187 @@
+"""The gateway as a bare ASGI callable: one request in, one answer out, written down once.
+
+``app`` puts FastAPI around it. On Lambda a request that names a function takes the way without,
+because importing FastAPI would be half of the cold start.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import uuid
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from fal_serverless.errors import FalServerlessError
+from fal_serverless.gateway import answer, auth, cors
+from fal_serverless.gateway.body import Body
+from fal_serverless.gateway.event import sane_request_id
+from fal_serverless.gateway.invoke import Exchange
+from fal_serverless.gateway.protocols import Request, Response
+from fal_serverless.gateway.target import resolve, split_absolute
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+    from fal_serverless.gateway.invoke import Calls
+
+HEALTH = "/_fal/health"
+_log = logging.getLogger("fal_serverless.gateway")
+
+
+@dataclass(frozen=True)
+class Access:
+    """What is written down of a request: nothing that could hold a secret.
+
+    Attributes:
+        target: ``<userid>-<label>``, or ``""`` when the address names none.
+        found: whether that target exists.
+        seconds: from the request's arrival to its answer.
+    """
+
+    request_id: str
+    method: str
+    target: str
+    found: bool
+    status: int
+    seconds: float
+    revision: str | None
+
+
+class Gateway:
+    """Answers requests; whatever happens, with a request id, and written down once."""
+
+    def __init__(self, calls: Calls, domain: str, record: Callable[[Access], None] | None) -> None:
+        self._calls = calls
+        self._domain = domain
+        self._record = record
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        started = self._calls.clock()
+        headers = tuple((bytes(name).lower(), bytes(value)) for name, value in scope["headers"])
+        request_id = sane_request_id(headers) or str(uuid.uuid4())
+        host, path = split_absolute(_raw_path(scope))
+        request = _request(scope, path, headers)
+        target = resolve(host or request.header(b"host") or "", path, self._domain)
+        body = Body(headers, receive)
+        found = False
+        if target is None:
+            response = _elsewhere(request)
+        else:
+            exchange = Exchange(
+                replace(request, path=target.path),
+                target,
+                request_id,
+                body.read,
+                started,
+                "aws.event" in scope,
+            )
+            response, found = await self._safely(exchange)
+        # API Gateway has taken the whole request before this began.
+        unread = None if body.ended or "aws.event" in scope else body
+        request_id = response.request_id or request_id
+        await _send(send, response, request, request_id, unread)
+        if self._record:
+            seconds = self._calls.clock() - started
+            name = target.name if target else ""
+            self._record(
+                Access(
+                    request_id,
+                    request.method,
+                    name,
+                    found,
+                    response.status,
+                    seconds,
+                    response.revision,
+                )
+            )
+
+    def names_function(self, scope: Scope) -> bool:
+        """Whether a request's address is one that a function could have."""
+        host, path = split_absolute(_raw_path(scope))
+        if host is None:
+            found = (value for name, value in scope["headers"] if name.lower() == b"host")
+            host = next(found, b"").decode("latin-1")
+        return resolve(host, path, self._domain) is not None
+
+    async def _safely(self, exchange: Exchange) -> tuple[Response, bool]:
+        try:
+            return await self._calls.answer(exchange)
+        except FalServerlessError as error:
+            _log.error("request %s: %s %s", exchange.request_id, error.message, error.reason)
+            failed = answer.error(
+                503, "The gateway cannot reach AWS just now.", (b"retry-after", b"1")
+            )
+        except Exception:  # noqa: BLE001 - the last line: callers get JSON, the log the traceback
+            _log.exception("request %s failed", exchange.request_id)
+            failed = answer.error(500, "The gateway failed.")
+        return cors.readable(failed), False
+
+
+class Shortcut:
+    """A gateway for addresses of functions, and the app for all others, made when one is asked."""
+
+    def __init__(self, gateway: Gateway, app: Callable[[], ASGIApp]) -> None:
+        self._gateway = gateway
+        self._make = app
+        self._app: ASGIApp | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        if scope["type"] == "http" and self._gateway.names_function(scope):
+            await self._gateway(scope, receive, send)
+            return
+        if self._app is None:
+            self._app = self._make()
+        await self._app(scope, receive, send)
+
+
+def _elsewhere(request: Request) -> Response:
+    """The answer where no function can be."""
+    if request.path == HEALTH:
+        body = json.dumps({"status": "ok"}).encode()
+        return Response(200, ((b"content-type", b"application/json"),), body)
+    return cors.readable(answer.denied(auth.UNKNOWN_TARGET))
+
+
+def _raw_path(scope: Scope) -> str:
+    raw = scope.get("raw_path")
+    if raw is None:
+        return quote(scope["path"], safe="/!$&'()*+,;=:@~")
+    return bytes(raw).decode("latin-1")
+
+
+def _request(scope: Scope, path: str, headers: tuple[tuple[bytes, bytes], ...]) -> Request:
+    client = scope.get("client")
+    return Request(
+        method=scope["method"],
+        path=path,
+        query=scope["query_string"],
+        headers=headers,
+        client=str(client[0]) if client and client[0] else "",
+        scheme=scope.get("scheme", "http"),
+        protocol=f"HTTP/{scope.get('http_version', '1.1')}",
+    )
+
+
+async def _send(
+    send: Send, response: Response, request: Request, request_id: str, unread: Body | None
+) -> None:
+    headers = list(response.headers)
+    body = response.body
+    bodiless = response.status in (204, 304)
+    if not bodiless and not any(name == b"content-length" for name, _ in headers):
+        headers.append((b"content-length", str(len(body)).encode()))
+    headers.append((b"x-fal-request-id", request_id.encode("ascii")))
+    if response.revision:
+        headers.append((b"x-fal-revision", response.revision.encode("latin-1")))
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    content = b"" if bodiless or request.method == "HEAD" else body
+    await send({"type": "http.response.body", "body": content, "more_body": unread is not None})
+    if unread is not None:
+        await unread.drain()
+        await send({"type": "http.response.body", "body": b""})
