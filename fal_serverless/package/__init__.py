@@ -156,7 +156,6 @@ def build(
         image = build_image(
             built,
             cache=cache,
-            work=work,
             base=spec.base or base,
             owner=owner,
             run=run,

@@ -10,15 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from filelock import FileLock
-
 from fal_serverless.names import HANDLER
 from fal_serverless.package import layer as layers
 from fal_serverless.package.lock import resolve
 from fal_serverless.package.oci.base import look_up
 from fal_serverless.package.oci.image import Image, assemble
 from fal_serverless.package.oci.registry import Repository
-from fal_serverless.package.oci.tar import Blob, layer_of_zip, write_layer
+from fal_serverless.package.oci.tar import OPT, Blob, describe, remembered
 from fal_serverless.spec import Environment
 
 if TYPE_CHECKING:
@@ -63,7 +61,6 @@ def build_image(
     built: Package,
     *,
     cache: Path,
-    work: Path,
     base: str,
     owner: str,
     run: Runner,
@@ -91,12 +88,8 @@ def build_image(
     )
     ours = [("runtime client", _client(environment, cache, run))]
     *needed, runtime = built.layers
-    ours += [("requirements", _blob(made, "opt/", cache)) for made in needed]
-    top = write_layer(
-        work / "top.tar.gz",
-        [(runtime.path, "opt/"), (built.bundle.path, f"{TASK[1:]}/")],
-        {"data": DATA},
-    )
+    ours += [("requirements", _blob(made, OPT, cache)) for made in needed]
+    top = describe([(runtime.path, OPT), (built.bundle.path, f"{TASK[1:]}/")], {"data": DATA})
     ours.append(("function", top))
     image = assemble(
         found,
@@ -119,12 +112,12 @@ def _client(environment: Environment, cache: Path, run: Runner) -> Blob:
         requirements=(CLIENT,), python=environment.python, architecture=environment.architecture
     )
     made = layers.build(resolve(alone, cache, run), alone, cache, run)
-    return _blob(made, "opt/client/", cache)
+    return _blob(made, f"{OPT}client/", cache)
 
 
 def _blob(made: layers.Layer, prefix: str, cache: Path) -> Blob:
-    folder = cache / "images" / "layers"
-    folder.mkdir(parents=True, exist_ok=True)
-    name = f"{prefix.strip('/').replace('/', '-')}-{made.digest}"
-    with FileLock(folder / f"{name}.lock"):
-        return layer_of_zip(made.path, prefix, name, folder)
+    if made.sums is not None and prefix == OPT:
+        return Blob(made.sums, ((made.path, prefix),))
+    # By the zip's own bytes: another version of the compressor makes others of the same files.
+    name = f"{prefix.strip('/').replace('/', '-')}-{made.sha256}.json"
+    return remembered(made.path, prefix, cache / "images" / "layers" / name)

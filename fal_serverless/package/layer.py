@@ -6,7 +6,7 @@ import compileall
 import json
 import py_compile
 import tempfile
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,8 @@ from fal_serverless.errors import PackagingError
 from fal_serverless.package import elf
 from fal_serverless.package.archive import Entry, write_zip
 from fal_serverless.package.files import sha256_of, write_atomically
+from fal_serverless.package.oci.tar import OPT, Sums, summing
+from fal_serverless.package.sizes import UNZIPPED_MAX
 from fal_serverless.package.uv import failure, target_arguments
 
 if TYPE_CHECKING:
@@ -41,6 +43,8 @@ class Layer:
         size: bytes of the zip.
         parts: unzipped bytes by package.
         native: whether it holds shared objects.
+        sha256: of the zip.
+        sums: of an image's layer of the same files, for what is too large for a layer of Lambda's.
         built: False when it was there already.
     """
 
@@ -49,6 +53,8 @@ class Layer:
     size: int
     parts: Mapping[str, int]
     native: bool
+    sha256: str = ""
+    sums: Sums | None = None
     built: bool = False
 
     @property
@@ -150,18 +156,32 @@ def store(folder: Path, digest: str, root: Path, files: list[str], *, native: bo
         part = name.partition("/")[0].partition("-")[0]
         parts[part] = parts.get(part, 0) + (root / name).stat().st_size
     temporary = root.parent / "layer.zip"
-    write_zip(temporary, {PREFIX + name: Entry(root / name) for name in files})
+    entries = {PREFIX + name: _entry(root / name) for name in files}
+    sums = None
+    if sum(parts.values()) > UNZIPPED_MAX:
+        # It will be part of an image: summed up now, while its files are in memory.
+        with summing(OPT) as watch:
+            write_zip(temporary, entries, watch)
+            sums = watch.end({})
+    else:
+        write_zip(temporary, entries)
     target = folder / f"{digest}.zip"
     about = {
         "size": temporary.stat().st_size,
         "sha256": sha256_of(temporary),
         "parts": parts,
         "native": native,
+        "sums": asdict(sums) if sums else None,
     }
     temporary.replace(target)
     # Last: a zip without its description is built again.
     write_atomically(folder / f"{digest}.json", json.dumps(about).encode())
     return _layer(digest, target, about, built=True)
+
+
+def _entry(path: Path) -> Entry:
+    # Packages bring programs of their own, such as ffmpeg.
+    return Entry(path, executable=bool(path.stat().st_mode & 0o100))
 
 
 def remembered(folder: Path, digest: str) -> Layer | None:
@@ -171,12 +191,12 @@ def remembered(folder: Path, digest: str) -> Layer | None:
         about = json.loads((folder / f"{digest}.json").read_bytes())
         whole = path.stat().st_size == about["size"] and sha256_of(path) == about["sha256"]
         return _layer(digest, path, about, built=False) if whole else None
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
 def _layer(digest: str, path: Path, about: Mapping[str, object], *, built: bool) -> Layer:
-    parts, size = about["parts"], about["size"]
+    parts, size, sums = about["parts"], about["size"], about["sums"]
     if not isinstance(parts, dict) or not isinstance(size, int):
         raise PackagingError(
             "A cached layer cannot be read.",
@@ -184,5 +204,12 @@ def _layer(digest: str, path: Path, about: Mapping[str, object], *, built: bool)
             hint=f"delete {path.parent} and run it again",
         )
     return Layer(
-        digest=digest, path=path, size=size, parts=parts, native=bool(about["native"]), built=built
+        digest=digest,
+        path=path,
+        size=size,
+        parts=parts,
+        native=bool(about["native"]),
+        sha256=str(about["sha256"]),
+        sums=Sums(**sums) if isinstance(sums, dict) else None,
+        built=built,
     )

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from fal_serverless.package.uv import Runner
     from fal_serverless.spec import Environment
 
-LAYOUT = 2
+LAYOUT = 3
 """Version of the rules that make a layer from wheels; a new one makes new layers."""
 
 

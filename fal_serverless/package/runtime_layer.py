@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from filelock import FileLock
 
 from fal_serverless.package.layer import Layer, compile_all, keep, remembered, store
+from fal_serverless.package.lock import LAYOUT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +23,7 @@ MODULES = ("__init__", "_version", "errors", "names", "images", "spec", "functio
 def build_runtime_layer(python: str, cache: Path) -> Layer:
     """The runtime's layer for a Python minor version, named by its content."""
     sources = dict(_sources())
-    key = hashlib.sha256(python.encode())
+    key = hashlib.sha256(f"{LAYOUT} {python}".encode())
     for name, path in sorted(sources.items()):
         key.update(f"{name}\n".encode() + path.read_bytes())
     digest = key.hexdigest()

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import json
+import random
+import tarfile
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -20,8 +24,8 @@ from fal_serverless.package.oci.base import look_up
 from fal_serverless.package.oci.image import assemble
 from fal_serverless.package.oci.push import push
 from fal_serverless.package.oci.reference import Reference, parse
-from fal_serverless.package.oci.registry import Repository
-from fal_serverless.package.oci.tar import layer_of_zip, write_layer
+from fal_serverless.package.oci.registry import Repository, digest_of
+from fal_serverless.package.oci.tar import describe, remembered, summing
 from tests.support.base import layout, tar_of
 from tests.support.registry import Faults, registry
 
@@ -35,7 +39,7 @@ def an_image(folder: Path, *, code: bytes = b"1", base=None, size=300_000):
         base = look_up(layout(folder / "base", tar_of({"etc/base": b"b" * size})), "x86_64", folder)
     zipped = folder / f"{code.hex()}.zip"
     write_zip(zipped, {"a/code.py": Entry(code), "a/run": Entry(b"#!", executable=True)})
-    layer = write_layer(folder / f"{code.hex()}.tar.gz", [(zipped, "var/task/")], {"data": "/mnt"})
+    layer = describe([(zipped, "var/task/")], {"data": "/mnt"})
     return assemble(
         base,
         [("function", layer)],
@@ -203,14 +207,57 @@ def test_bases_that_lambda_cannot_run(tmp_path):
         look_up(name, "arm64", tmp_path)
 
 
-def test_a_remembered_layer_that_is_damaged_is_made_again(tmp_path):
-    zipped = tmp_path / "z.zip"
+def test_a_layer_is_the_tar_of_what_the_zips_hold(tmp_path):
+    large = random.Random(1).randbytes(3 << 20) + bytes(9 << 20)
+    entries = {
+        "a/large": Entry(large),
+        "a/empty": Entry(b""),
+        f"{'long/' * 40}name-é": Entry(b"#!", executable=True),
+    }
+    with summing("opt/") as watch:
+        write_zip(tmp_path / "z.zip", entries, watch)
+        seen = watch.end({})
+    blob = describe([(tmp_path / "z.zip", "opt/")])
+    assert blob.sums == seen
+    content = b"".join(blob.chunks())
+    assert (len(content), digest_of(content)) == (blob.size, blob.digest)
+    plain = gzip.decompress(content)
+    assert (len(plain), digest_of(plain)) == (blob.sums.length, blob.diff_id)
+    with tarfile.open(fileobj=io.BytesIO(plain)) as tar:
+        found = {item.name: item for item in tar}
+        for name, entry in entries.items():
+            assert tar.extractfile(f"opt/{name}").read() == entry.content
+            assert found[f"opt/{name}"].mode == (0o755 if entry.executable else 0o644)
+    assert found["opt"].isdir()
+    assert found["opt/long/long"].isdir()
+
+
+def test_what_is_remembered_of_a_layer_is_made_again_when_it_cannot_be_read(tmp_path):
+    zipped, known = tmp_path / "z.zip", tmp_path / "known.json"
     write_zip(zipped, {"a": Entry(b"1")})
-    made = layer_of_zip(zipped, "opt/", "n", tmp_path)
-    made.path.write_bytes(b"damaged")
-    again = layer_of_zip(zipped, "opt/", "n", tmp_path)
-    assert again == made
-    assert again.path.read_bytes() != b"damaged"
+    made = remembered(zipped, "opt/", known)
+    assert remembered(zipped, "opt/", known) == made
+    known.write_bytes(b"damaged")
+    assert remembered(zipped, "opt/", known) == made
+
+
+def test_a_damaged_zip_makes_no_layer_and_is_never_sent(tmp_path):
+    zipped = tmp_path / "z.zip"
+    write_zip(zipped, {"a": Entry(b"some words " * 100)})
+    good = zipped.read_bytes()
+    layer = describe([(zipped, "opt/")])
+    damaged = bytearray(good)
+    damaged[40] ^= 0xFF
+    zipped.write_bytes(bytes(damaged))
+    with pytest.raises(PackagingError, match="cannot be read"):
+        describe([(zipped, "opt/")])
+    with registry() as server:
+        with pytest.raises(OperationError, match="DIGEST_INVALID"):
+            repository(server).upload(layer.digest, layer)
+        assert server.blobs == {}
+    zipped.write_bytes(good[:60])
+    with pytest.raises(PackagingError, match="cannot be read"):
+        describe([(zipped, "opt/")])
 
 
 @pytest.mark.parametrize(

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fal_serverless.package.oci.image import MANIFEST_TYPE
-from fal_serverless.package.oci.registry import Repository, digest_of
+from fal_serverless.package.oci.registry import Content, InFile, InMemory, Repository, digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from fal_serverless.package.oci.image import Image
 
@@ -61,11 +60,11 @@ def push(
         AuthError: it lets us not in.
     """
 
-    def ours(digest: str, path: Path) -> tuple[int, int, int]:
+    def ours(digest: str, content: Content) -> tuple[int, int, int]:
         if target.has(digest):
             return 0, 0, 1
-        target.upload(digest, path, tell)
-        return path.stat().st_size, 0, 0
+        target.upload(digest, content, tell)
+        return content.size, 0, 0
 
     def theirs(digest: str) -> tuple[int, int, int]:
         if target.has(digest):
@@ -73,18 +72,15 @@ def push(
         same = source is not None and source.place.host == target.place.host
         if same and source is not None and target.mount(digest, source.place.repository):
             return 0, 1, 0
-        return ours(digest, image.base.fetch(digest, cache, source))
+        return ours(digest, InFile(image.base.fetch(digest, cache, source)))
 
     with ThreadPoolExecutor(PARALLEL) as pool:
         # Images name an empty layer more than once.
         below = dict.fromkeys(str(layer["digest"]) for layer in image.base.layers)
         waiting = [pool.submit(theirs, digest) for digest in below]
-        waiting += [pool.submit(ours, blob.digest, blob.path) for _, blob in image.layers]
+        waiting += [pool.submit(ours, blob.digest, blob) for _, blob in image.layers]
         done = [future.result() for future in waiting]
-    with tempfile.TemporaryDirectory() as folder:
-        config = Path(folder) / "config.json"
-        config.write_bytes(image.config)
-        done.append(ours(digest_of(image.config), config))
+    done.append(ours(digest_of(image.config), InMemory(image.config)))
     digest = target.put_manifest(tag or image.digest, image.manifest, MANIFEST_TYPE)
     sent, mounted, there = (sum(column) for column in zip(*done, strict=True))
     return Pushed(digest, sent, mounted, there)

@@ -13,7 +13,7 @@ import random
 import re
 import time
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from urllib.parse import urlencode, urljoin, urlsplit
 
 import urllib3
@@ -44,6 +44,51 @@ _CHALLENGE = re.compile(r'(\w+)="([^"]*)"')
 
 class _AgainError(Exception):
     """The request failed in a way that may pass."""
+
+
+class Content(Protocol):
+    """What a blob is sent from, as often as it takes."""
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+
+    def chunks(self) -> Iterator[bytes]:
+        """The content from its beginning."""
+
+
+@dataclass(frozen=True)
+class InFile:
+    """A file."""
+
+    path: Path
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return self.path.stat().st_size
+
+    def chunks(self) -> Iterator[bytes]:
+        """The content from its beginning."""
+        with self.path.open("rb") as file:
+            while chunk := file.read(CHUNK):
+                yield chunk
+
+
+@dataclass(frozen=True)
+class InMemory:
+    """Bytes."""
+
+    content: bytes
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return len(self.content)
+
+    def chunks(self) -> Iterator[bytes]:
+        """The content from its beginning."""
+        yield self.content
 
 
 @dataclass
@@ -79,22 +124,23 @@ class Repository:
         answer = self._request("POST", f"/blobs/uploads/?{query}", good=(201, 202, 403, 404, 405))
         return answer.status == 201
 
-    def upload(self, digest: str, path: Path, tell: Callable[[int], None] = lambda _: None) -> None:
+    def upload(
+        self, digest: str, content: Content, tell: Callable[[int], None] = lambda _: None
+    ) -> None:
         """Send a blob in one piece: ECR cuts uploads of several.
 
         Raises:
             OperationError: the registry did not take it, or says that it got something else.
         """
-        size = path.stat().st_size
+        size = content.size
 
         def once() -> urllib3.BaseHTTPResponse:
             begun = self._request("POST", "/blobs/uploads/", good=(202,))
             place = urljoin(f"{self._base}/blobs/uploads/", begun.headers["location"])
             place += f"{'&' if urlsplit(place).query else '?'}{urlencode({'digest': digest})}"
             headers = {"content-length": str(size), "content-type": "application/octet-stream"}
-            with path.open("rb") as file:
-                # A new upload each time: what was sent of a cut one is gone.
-                answer = self._once("PUT", place, headers, _read(file, tell))
+            # From its beginning each time: what was sent of a cut one is gone.
+            answer = self._once("PUT", place, headers, _told(content.chunks(), tell))
             self._check(answer, "PUT", place, good=(201,))
             return answer
 
@@ -300,8 +346,8 @@ def digest_of(content: bytes) -> str:
     return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 
-def _read(file: IO[bytes], tell: Callable[[int], None]) -> Iterator[bytes]:
-    while chunk := file.read(CHUNK):
+def _told(chunks: Iterator[bytes], tell: Callable[[int], None]) -> Iterator[bytes]:
+    for chunk in chunks:
         yield chunk
         tell(len(chunk))
 
