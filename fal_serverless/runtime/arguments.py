@@ -44,7 +44,8 @@ class Arguments:
         given = _parse(body)
         if self._style == "model":
             return self._bind_model(given)
-        known = {k: v for k, v in parse_qsl(query, keep_blank_values=True) if k in self._names}
+        asked = parse_qsl(query, keep_blank_values=True) if query else ()
+        known = {k: v for k, v in asked if k in self._names}
         details: list[dict[str, Any]] = []
         if not self._open:
             details += [

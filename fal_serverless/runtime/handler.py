@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import traceback
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -39,6 +37,8 @@ class Runtime:
             self.failure = str(error)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - the user's code runs in there
             # Failing init would make Lambda start over and over; each request is told instead.
+            import traceback
+
             traceback.print_exc()
             self.failure = f"loading the function failed: {type(error).__name__}: {error}"
 
@@ -71,7 +71,7 @@ def _queued(
 
     body = queue.fetch(job)
     if body is not None:
-        request = replace(request, body=body)
+        request = request.with_body(body)
     with queue.shown(job["logs"]):
         answer = mode.answer(request, remaining)
     if fits(answer, revision):

@@ -10,9 +10,7 @@ import hashlib
 import json
 import os
 import pickle
-import platform
 import sys
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -27,7 +25,6 @@ class BundleError(Exception):
     """The bundle must not or cannot be loaded here."""
 
 
-@dataclass(frozen=True)
 class Loaded:
     """A bundle, loaded.
 
@@ -38,10 +35,17 @@ class Loaded:
         revision: UUID, or ``""`` outside of Lambda.
     """
 
-    spec: dict[str, Any]
-    function: Callable[..., Any]
-    openapi: bytes | None
-    revision: str
+    def __init__(
+        self,
+        spec: dict[str, Any],
+        function: Callable[..., Any],
+        openapi: bytes | None,
+        revision: str,
+    ) -> None:
+        self.spec = spec
+        self.function = function
+        self.openapi = openapi
+        self.revision = revision
 
 
 def load(root: Path) -> Loaded:
@@ -90,7 +94,8 @@ def check(spec: dict[str, Any], pickled: bytes) -> None:
             f"the function was pickled by Python {spec.get('python')}, and this is Python {here}: "
             "serve it again from the Python it shall run on"
         )
-    machine = _MACHINES.get(platform.machine().lower(), platform.machine())
+    found = os.uname().machine
+    machine = _MACHINES.get(found.lower(), found)
     # A pure bundle runs anywhere: the emulator runs them on the machine at hand.
     if spec.get("native") and spec.get("architecture") != machine:
         raise BundleError(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import json
 import sys
-import traceback
 from typing import TYPE_CHECKING, Any
 
 from fal_serverless.runtime.arguments import Arguments, RefusedError
@@ -71,6 +70,8 @@ class Serve:
             print(f"{self._name}: {error}", file=sys.stderr)  # noqa: T201 - this is the log
             return to_json(500, {"detail": str(error), "error_type": "UnencodableError"})
         except (Exception, SystemExit) as error:  # noqa: BLE001 - the user's code may raise anything
+            import traceback
+
             traceback.print_exc()
             kind = type(error).__name__
             answer = to_json(500, {"detail": str(error), "error_type": kind})

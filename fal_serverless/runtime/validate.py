@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-_INT = re.compile(r"\s*[+-]?\d+(_\d+)*(\.0*)?\s*")
+# Compiled when the first text is to be a number: cold starts need not wait for it.
+_INT = r"\s*[+-]?\d+(_\d+)*(\.0*)?\s*"
 _TRUE = {"1", "true", "t", "yes", "y", "on"}
 _FALSE = {"0", "false", "f", "no", "n", "off"}
 
@@ -52,7 +53,7 @@ def _int(value: Any) -> int:
             "Input should be a valid integer, got a number with a fractional part",
         )
     if isinstance(value, str):
-        if _INT.fullmatch(value) and len(value) <= 4300:
+        if re.fullmatch(_INT, value) and len(value) <= 4300:
             return int(value.strip().partition(".")[0])
         raise InvalidError(
             "int_parsing",
