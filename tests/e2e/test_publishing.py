@@ -1,12 +1,9 @@
-"""Publishers that run at once, and publishers that are killed."""
+"""Publishers that run at once."""
 
 from __future__ import annotations
 
 import json
-import os
-import signal
 import subprocess
-import time
 
 import pytest
 
@@ -51,42 +48,3 @@ def test_two_at_once_both_get_a_working_revision(stack: Stack, tmp_path):
         assert mine["revision"] == last["revision"]
         expected = turn * 10 + 1 + served.index(last)
         assert stack.call("raced", body={}, headers=stack.key).json() == expected
-
-
-STEPS = ("upload bundles", "update Lambda", "publish a version", "record revision", "point alias")
-
-
-@pytest.mark.parametrize("step", STEPS)
-def test_killed_at_a_step(stack: Stack, tmp_path, step):
-    name = "killed_" + step.replace(" ", "_").lower()
-    alias = name.replace("_", "-")
-    file = tmp_path / "mine.py"
-    file.write_text(TEXT.format(name, 1), encoding="utf-8")
-    first = stack.serve(file, name, "--alias", alias, "--auth", "public")
-    file.write_text(TEXT.format(name, 2), encoding="utf-8")
-    child = subprocess.Popen(
-        [COMMAND, "function", "serve", str(file), name, "--alias", alias],
-        env=stack.environ,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert child.stderr is not None
-    for line in child.stderr:
-        # A step is told when it is done: the process dies right after it, or in the next one.
-        if line.strip().startswith(step):
-            os.kill(child.pid, signal.SIGKILL)
-            break
-    child.wait(timeout=60)
-    child.stderr.close()
-    assert stack.call(first["revision"], body={}).json() == 1
-    assert stack.call(alias, body={}).json() in (1, 2)
-    again = stack.serve(file, name, "--alias", alias)
-    deadline = time.monotonic() + 10
-    while stack.call(alias, body={}).json() != 2 and time.monotonic() < deadline:
-        time.sleep(0.2)
-    assert stack.call(alias, body={}).json() == 2
-    assert stack.call(first["revision"], body={}).json() == 1
-    stack.run("alias", "delete", alias)
-    stack.run("function", "delete", name)
-    assert stack.run("function", "show", again["revision"], ok=False).status == 3
