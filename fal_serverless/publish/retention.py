@@ -41,7 +41,7 @@ def dispensable(
 
 
 def needed(revisions: Sequence[Revision], aliases: Iterable[Alias]) -> frozenset[str]:
-    """Ids of what an alias or a split leads to, and of what a rollback of an alias would lead to."""
+    """Ids of what an alias or a split leads to, and a rollback of an alias would lead to."""
     existing = frozenset(item.id for item in revisions)
     found = set()
     for alias in aliases:
