@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from fal_serverless.images import ContainerImage
 
 
+Trim = Literal["tests", "static-libraries", "debug-symbols", "documentation"]
+
+
 class Options(TypedDict, total=False):
     """Units: memory in MB, times in seconds; see ``docs/decorators.md`` for each."""
 
@@ -32,5 +35,6 @@ class Options(TypedDict, total=False):
     secrets: list[str] | tuple[str, ...]
     local_modules: list[str] | tuple[str, ...]
     files: list[str] | tuple[str, ...]
+    trim: bool | list[Trim] | tuple[Trim, ...]
     setup_function: Callable[[], object]
     host: LambdaHost | LocalHost

@@ -35,6 +35,8 @@ STORAGE_MAX_MB = 10_240
 HTTP_TIMEOUT_MAX_S = 30
 # Lambda's managed runtimes that this project builds for.
 SUPPORTED_PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
+TRIMS = ("tests", "static-libraries", "debug-symbols", "documentation")
+"""Kinds of files of packages that ``trim`` leaves out."""
 
 MACHINE_TYPES: Mapping[str, int] = {"XS": 512, "S": 1769, "M": 3538, "L": 7076, "XL": 10_240}
 """Memory in MB of each named size; 1,769 MB is the point at which Lambda gives one whole vCPU."""
@@ -76,11 +78,13 @@ class Environment:
         requirements: PEP 508 strings, in the order given.
         python: target minor version, such as ``"3.11"``.
         architecture: of the target.
+        trim: kinds of files that are left out of packages, of ``TRIMS`` and in their order.
     """
 
     requirements: tuple[str, ...] = ()
     python: str = field(default_factory=host_python)
     architecture: Architecture = "x86_64"
+    trim: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,6 +148,7 @@ OPTIONS = (
     "secrets",
     "local_modules",
     "files",
+    "trim",
     "setup_function",
     "host",
 )
@@ -180,6 +185,7 @@ def build_spec(
             requirements=tuple(requirements),
             python=_python(given.get("python_version")),
             architecture=_architecture(given.get("architecture", "x86_64")),
+            trim=_trim(given.get("trim", False)),
         ),
         memory=machine_memory(given.get("machine_type", "XS")),
         timeout=_whole("timeout", given.get("timeout", HTTP_TIMEOUT_MAX_S), 1, TIMEOUT_MAX_S, "s"),
@@ -302,6 +308,20 @@ def _base(given: Mapping[str, Any]) -> str:
             hint="add kind='container', or leave image out",
         )
     return image.base
+
+
+def _trim(value: object) -> tuple[str, ...]:
+    if isinstance(value, bool):
+        return TRIMS if value else ()
+    names = _names("trim", value)
+    for name in names:
+        if name not in TRIMS:
+            raise SpecError(
+                f"trim cannot hold {name!r}.",
+                reason="packages can be trimmed of " + ", ".join(TRIMS),
+                hint=did_you_mean(name, TRIMS),
+            )
+    return tuple(kind for kind in TRIMS if kind in names)
 
 
 def _python(version: object) -> str:

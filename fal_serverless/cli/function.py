@@ -43,6 +43,9 @@ def serve(
     package_kind: Annotated[
         str, typer.Option("--package", help="auto, layer or image; auto: what fits.")
     ] = "auto",
+    trim: Annotated[
+        bool, typer.Option("--trim", help="Leave tests, static libraries and the like out.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan only.")] = False,
 ) -> None:
     """Publish a revision of FUNC in FILE, and move the alias to it."""
@@ -73,6 +76,7 @@ def serve(
             work=Path(work),
             progress=steps,
             wanted_kind=package_kind,
+            trim=trim,
             base=settings.base_image,
             owner=space.user,
             connect=space.images.repository,
@@ -217,7 +221,11 @@ def _note_timeout(built: Package) -> None:
 
 def _show_plan(prepared: Prepared, built: Package, *, as_json: bool) -> None:
     plan = [describe(step) for step in prepared.plan]
-    sizes = {"unzipped": built.unzipped, "parts": dict(built.parts)}
+    sizes = {
+        "unzipped": built.unzipped,
+        "parts": dict(built.parts),
+        "trimmed": built.trimmed,
+    }
     if as_json:
         render.document({"plan": plan, "sizes": sizes, "function": prepared.wanted.function})
         return
@@ -226,6 +234,10 @@ def _show_plan(prepared: Prepared, built: Package, *, as_json: bool) -> None:
     render.line(f"{built.unzipped / 1e6:.1f} MB unzipped:")
     for part, size in sorted(built.parts.items(), key=lambda item: -item[1]):
         render.line(f"  {size / 1e6:8.2f} MB  {part}")
+    if built.spec.environment.trim:
+        render.line(f"{sum(built.trimmed.values()) / 1e6:.1f} MB were left out:")
+    for kind in built.spec.environment.trim:
+        render.line(f"  {built.trimmed.get(kind, 0) / 1e6:8.2f} MB  {kind}")
 
 
 def _show_outcome(

@@ -23,6 +23,7 @@ from fal_serverless.package.oci.registry import Repository
 from fal_serverless.package.pickling import dump
 from fal_serverless.package.runtime_layer import build_runtime_layer
 from fal_serverless.package.uv import Runner, run_uv
+from fal_serverless.spec import TRIMS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -60,6 +61,11 @@ class Package:
     why: str = ""
 
     @property
+    def trimmed(self) -> dict[str, int]:
+        """Bytes that were left out on request, by kind."""
+        return {kind: size for made in self.layers for kind, size in made.trimmed.items()}
+
+    @property
     def unzipped(self) -> int:
         """Bytes of everything, unzipped."""
         return sum(self.parts.values())
@@ -83,6 +89,7 @@ def build(
     progress: Progress,
     run: Runner = run_uv,
     wanted_kind: str = "auto",
+    trim: bool = False,
     base: str = "",
     owner: str = "",
     connect: Callable[[Reference], Repository] = Repository,
@@ -97,6 +104,7 @@ def build(
         run: runs uv.
         wanted_kind: ``layer``, ``image`` or ``auto``: layers if they fit and the function asks
             for no container.
+        trim: leave out every kind of ``spec.TRIMS``, whatever the function says.
         base: image of functions that name none, ``""`` for AWS's own.
         owner: user id, written into images, so that no two users share one.
         connect: makes the repository of a base image, with its login.
@@ -115,6 +123,8 @@ def build(
     description = describe(found.function.function, spec.name) if spec.mode == "serve" else None
     if description is not None and description.needs_pydantic:
         spec = _with_pydantic(found, wanted)
+    if trim:
+        spec = spec.replace(environment=replace(spec.environment, trim=TRIMS))
     # The cheap checks come first: pickling and the user's files fail before anything is fetched.
     pickled = dump(
         found.function.function,

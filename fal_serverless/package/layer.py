@@ -6,14 +6,14 @@ import compileall
 import json
 import py_compile
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
 from fal_serverless.errors import PackagingError
-from fal_serverless.package import elf
+from fal_serverless.package import elf, trim
 from fal_serverless.package.archive import Entry, write_zip
 from fal_serverless.package.files import sha256_of, write_atomically
 from fal_serverless.package.oci.tar import OPT, Sums, summing
@@ -44,6 +44,7 @@ class Layer:
         parts: unzipped bytes by package.
         native: whether it holds shared objects.
         sha256: of the zip.
+        trimmed: bytes that were left out on request, by kind.
         sums: of an image's layer of the same files, for what is too large for a layer of Lambda's.
         built: False when it was there already.
     """
@@ -54,6 +55,7 @@ class Layer:
     parts: Mapping[str, int]
     native: bool
     sha256: str = ""
+    trimmed: Mapping[str, int] = field(default_factory=dict)
     sums: Sums | None = None
     built: bool = False
 
@@ -80,10 +82,13 @@ def build(lock: Lock, environment: Environment, cache: Path, run: Runner) -> Lay
             root = Path(temporary) / "python"
             install(lock, environment, root, run)
             files = keep(root)
+            dropped = trim.find(root, files, environment.trim)
+            files = [name for name in files if name not in dropped]
             native = check_native(root, files, environment)
             compile_all(root, files)
-            files = keep(root)
-            return store(folder, lock.digest, root, files, native=native)
+            files = [name for name in keep(root) if name not in dropped]
+            trimmed = trim.freed(root, dropped)
+            return store(folder, lock.digest, root, files, native=native, trimmed=trimmed)
 
 
 def install(lock: Lock, environment: Environment, root: Path, run: Runner) -> None:
@@ -149,8 +154,20 @@ def compile_all(root: Path, files: list[str]) -> None:
             )
 
 
-def store(folder: Path, digest: str, root: Path, files: list[str], *, native: bool) -> Layer:
-    """Zip ``files`` of ``root`` into the cache."""
+def store(
+    folder: Path,
+    digest: str,
+    root: Path,
+    files: list[str],
+    *,
+    native: bool,
+    trimmed: Mapping[str, int] | None = None,
+) -> Layer:
+    """Zip ``files`` of ``root`` into the cache.
+
+    Args:
+        trimmed: bytes that were left out, by kind.
+    """
     parts: dict[str, int] = {}
     for name in files:
         part = name.partition("/")[0].partition("-")[0]
@@ -171,6 +188,7 @@ def store(folder: Path, digest: str, root: Path, files: list[str], *, native: bo
         "sha256": sha256_of(temporary),
         "parts": parts,
         "native": native,
+        "trimmed": dict(trimmed or {}),
         "sums": asdict(sums) if sums else None,
     }
     temporary.replace(target)
@@ -196,8 +214,8 @@ def remembered(folder: Path, digest: str) -> Layer | None:
 
 
 def _layer(digest: str, path: Path, about: Mapping[str, object], *, built: bool) -> Layer:
-    parts, size, sums = about["parts"], about["size"], about["sums"]
-    if not isinstance(parts, dict) or not isinstance(size, int):
+    parts, size, sums, trimmed = (about[key] for key in ("parts", "size", "sums", "trimmed"))
+    if not (isinstance(parts, dict) and isinstance(size, int) and isinstance(trimmed, dict)):
         raise PackagingError(
             "A cached layer cannot be read.",
             reason=f"{path.name}'s description is damaged",
@@ -210,6 +228,7 @@ def _layer(digest: str, path: Path, about: Mapping[str, object], *, built: bool)
         parts=parts,
         native=bool(about["native"]),
         sha256=str(about["sha256"]),
+        trimmed=trimmed,
         sums=Sums(**sums) if isinstance(sums, dict) else None,
         built=built,
     )

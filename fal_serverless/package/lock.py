@@ -37,7 +37,7 @@ class Lock:
     """What the requirements came to.
 
     Attributes:
-        digest: names the layer: wheels, Python, architecture and layout, hashed.
+        digest: names the layer: wheels, Python, architecture, layout and trimming, hashed.
         text: the lock in pylock.toml's form, for uv to install from; it may name the index.
     """
 
@@ -111,6 +111,7 @@ def _parse(text: str, environment: Environment) -> Lock | None:
         return None
     listed = sorted(f"{wheel.filename} {wheel.sha256}" for wheel in wheels)
     key = [str(LAYOUT), environment.python, environment.architecture, *listed]
+    key += [f"without {kind}" for kind in environment.trim]
     digest = hashlib.sha256("\n".join(key).encode()).hexdigest()
     return Lock(digest=digest, wheels=wheels, text=text)
 

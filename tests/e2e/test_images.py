@@ -79,11 +79,13 @@ def test_a_container_is_always_an_image(world, tmp_path):
 @pytest.mark.network
 @pytest.mark.slow
 def test_what_does_not_fit_a_layer_becomes_an_image(world, tmp_path):
-    file = write(tmp_path, ", requirements=['polars', 'pyarrow', 'scikit-learn']")
+    options = ", requirements=['polars', 'pyarrow', 'scikit-learn'], trim=['static-libraries']"
+    file = write(tmp_path, options)
     ran = world.run("function", "serve", str(file), "say", "--dry-run", "--json")
     plan = ran.json()
     assert plan["function"].endswith("-i")
     assert plan["sizes"]["unzipped"] > 262_144_000
+    assert plan["sizes"]["trimmed"]["static-libraries"] > 10_000
     assert "layers take 262.1 MB" in ran.errors
     assert "polars" in ran.errors
     refused = world.run("function", "serve", str(file), "say", "--package", "layer", ok=False)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import zipfile
+from dataclasses import replace
+
 import pytest
 
 from fal_serverless.errors import ArchitectureError, RequirementsError
 from fal_serverless.package import layer as layers
 from fal_serverless.package.lock import resolve
 from fal_serverless.package.uv import run_uv
-from fal_serverless.spec import Environment
+from fal_serverless.spec import TRIMS, Environment
 
 pytestmark = pytest.mark.network
 
@@ -40,6 +45,33 @@ def test_a_lock_is_resolved_and_built_once(tmp_path):
     mended = layers.build(resolve(environment, tmp_path, run), environment, tmp_path, run)
     assert mended.built
     assert mended.path.read_bytes() == other.path.read_bytes()
+
+
+def test_trimmed_packages_work_as_before(tmp_path):
+    whole = Environment(requirements=("numpy",))
+    trimmed = replace(whole, trim=TRIMS)
+    locks = [resolve(item, tmp_path, run_uv) for item in (whole, trimmed)]
+    assert locks[0].digest != locks[1].digest
+    before, after = (
+        layers.build(lock, item, tmp_path, run_uv)
+        for lock, item in zip(locks, (whole, trimmed), strict=True)
+    )
+    assert before.trimmed == {}
+    assert after.trimmed["static-libraries"] > 10_000
+    assert after.trimmed["tests"] > 10_000
+    assert after.unzipped <= before.unzipped - sum(after.trimmed.values())
+    with zipfile.ZipFile(after.path) as packed:
+        packed.extractall(tmp_path / "root")
+    code = (
+        "import numpy, numpy.testing, numpy.linalg\n"
+        "numpy.testing.assert_allclose(numpy.linalg.inv(numpy.eye(2)), numpy.eye(2))\n"
+        "print(numpy.__file__)"
+    )
+    environ = {"PYTHONPATH": str(tmp_path / "root" / "python")}
+    ran = subprocess.run(
+        [sys.executable, "-S", "-c", code], env=environ, capture_output=True, text=True, check=True
+    )
+    assert ran.stdout.startswith(str(tmp_path))
 
 
 def test_another_architecture_and_the_check_of_it(tmp_path):
