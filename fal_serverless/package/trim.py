@@ -88,7 +88,7 @@ def _tests(root: Path, files: Sequence[str]) -> Iterator[str]:
     # By what was installed: layers hold no test modules in any case, only what they share.
     folders = _test_folders(path.relative_to(root).as_posix() for path in root.rglob("*.py"))
     inside: dict[str, list[str]] = {folder: [] for folder in folders}
-    outside = []
+    outside: list[str] = []
     for name in files:
         folder = next((item for item in _above(name) if item in inside), None)
         (outside if folder is None else inside[folder]).append(name)
