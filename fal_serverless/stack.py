@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -19,7 +20,10 @@ if TYPE_CHECKING:
 
 PARTS = {"infra/gateway": "function", "lambda_layers/gateway": "layer"}
 """Folders that the template names, and what ``infra/build.py`` makes of them."""
-NO_DOMAIN = "-"
+NOTHING = "-"
+"""Outputs cannot be empty: this stands for nothing."""
+
+_NO_DIGEST = f'SourceDigest: {{ Value: "{NOTHING}" }}'
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +36,8 @@ class Outputs:
         requests: table of queued requests.
         queue_url: of SQS.
         log_days: how long the logs of functions are kept.
+        version: of fal-serverless that it was deployed from; ``""`` before stacks told.
+        digest: of the sources that it was deployed from; ``""`` when SAM deployed it.
     """
 
     name: str
@@ -45,6 +51,8 @@ class Outputs:
     requests: str = ""
     queue_url: str = ""
     log_days: int = 30
+    version: str = ""
+    digest: str = ""
 
 
 def outputs_of(name: str, values: Mapping[str, str]) -> Outputs:
@@ -54,7 +62,6 @@ def outputs_of(name: str, values: Mapping[str, str]) -> Outputs:
         StackError: some are missing: it is another stack, or of another version.
     """
     try:
-        domain = values["Domain"]
         return Outputs(
             name=name,
             table=values["TableName"],
@@ -62,11 +69,13 @@ def outputs_of(name: str, values: Mapping[str, str]) -> Outputs:
             role=values["FunctionRoleArn"],
             gateway_function=values["GatewayFunctionName"],
             gateway_url=values["GatewayUrl"].rstrip("/"),
-            domain="" if domain == NO_DOMAIN else domain,
+            domain=_given(values["Domain"]),
             images=values["ImageRepositoryUri"],
             requests=values["RequestsTableName"],
             queue_url=values["QueueUrl"],
             log_days=int(values["LogRetentionDays"]),
+            version=values.get("Version", ""),
+            digest=_given(values.get("SourceDigest", NOTHING)),
         )
     except (KeyError, ValueError) as error:
         raise StackError(
@@ -74,6 +83,10 @@ def outputs_of(name: str, values: Mapping[str, str]) -> Outputs:
             reason=f"its outputs lack something, or hold something else: {error}",
             hint="choose another with --stack, or run: fal-serverless stack deploy",
         ) from error
+
+
+def _given(value: str) -> str:
+    return "" if value == NOTHING else value
 
 
 def missing(name: str, *, local: bool) -> NotFoundError:
@@ -173,10 +186,15 @@ def deploy(
     python: str,
     architecture: str,
     tell: Callable[[str], None],
+    approve: Callable[[Proposal], bool] = lambda _: True,
 ) -> bool:
-    """Build, upload and deploy the stack; False when nothing had to change.
+    """Build, upload and deploy the stack; False when nothing was changed.
+
+    Args:
+        approve: is shown what would change, and says whether to go on; it may raise as well.
 
     Raises:
+        ConflictError: the stack is being changed already.
         StackError: CloudFormation refused or rolled back; the first failure is the reason.
     """
     with tempfile.TemporaryDirectory(prefix="fal-stack-") as folder:
@@ -189,10 +207,44 @@ def deploy(
             deployer.upload(bucket, part.key, part.path)
             locations[part.folder] = f"s3://{bucket}/{part.key}"
     template = point_at((root() / "template.yaml").read_text(encoding="utf-8"), locations)
+    template = with_digest(template, digest())
     values = {"PythonVersion": python, "Architecture": architecture, **parameters}
     tell(f"deploy {name}")
-    return deployer.deploy(name, template, values, tell)
+    proposal = deployer.propose(name, template, values, tell)
+    if proposal is None:
+        return False
+    try:
+        go_on = approve(proposal)
+    except BaseException:
+        deployer.discard(proposal)
+        raise
+    if go_on:
+        deployer.execute(proposal, tell)
+    else:
+        deployer.discard(proposal)
+    return go_on
+
+
+def with_digest(template: str, value: str) -> str:
+    """The template with the digest of what it is deployed from among its outputs. Pure."""
+    return template.replace(_NO_DIGEST, _NO_DIGEST.replace(f'"{NOTHING}"', f'"{value}"'))
+
+
+def digest() -> str:
+    """What the stack is made of, as a SHA-256: the template, the parts' sources, the package."""
+    folder = root()
+    package = folder / "fal_serverless" if (folder / "fal_serverless").is_dir() else folder.parent
+    files = [folder / "template.yaml", *sorted((folder / "infra").rglob("*"))]
+    files += [*sorted((folder / "lambda_layers").rglob("*")), *sorted(package.glob("*.py"))]
+    for part in ("gateway", "aws"):
+        files += sorted((package / part).rglob("*.py"))
+    found = hashlib.sha256()
+    for path in files:
+        if path.is_file() and path.suffix != ".pyc":
+            found.update(path.read_bytes())
+    return found.hexdigest()
 
 
 if TYPE_CHECKING:
     from fal_serverless.aws.cloudformation import Deployer
+    from fal_serverless.changes import Proposal

@@ -10,7 +10,9 @@ from botocore.exceptions import ClientError
 
 from fal_serverless.aws.artifacts import ArtifactBucket
 from fal_serverless.aws.identity import caller
-from fal_serverless.aws.session import error_code, from_client_error, translated
+from fal_serverless.aws.session import error_code, translated
+from fal_serverless.aws.stack_events import first_failure, next_step
+from fal_serverless.changes import Change, Proposal, check_state
 from fal_serverless.errors import StackError
 
 if TYPE_CHECKING:
@@ -18,10 +20,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from fal_serverless.aws.session import Session
+    from fal_serverless.changes import Replacement
 
 POLL_SECONDS = 2.0
 TRIES = 900
 """Polls until an operation must have ended; certificates and domains take many minutes."""
+BEGIN_POLLS = 5
+"""Polls in which CloudFormation must have begun with a change set that was executed."""
+_KEEPS = {"Retain", "Snapshot", "ReplaceAndRetain", "ReplaceAndSnapshot"}
 _NO_CHANGE = ("didn't contain changes", "No updates are to be performed", "no changes")
 
 
@@ -40,35 +46,41 @@ class Deployer:
             return None
         return {item["OutputKey"]: item["OutputValue"] for item in found.get("Outputs", [])}
 
+    def parameters(self, name: str) -> dict[str, str]:
+        """The parameters that a stack was deployed with; none when there is no stack."""
+        found = (self._describe(name) or {}).get("Parameters", [])
+        return {item["ParameterKey"]: item.get("ParameterValue", "") for item in found}
+
     def status(self, name: str) -> str | None:
         """CloudFormation's word for the stack's state, or None."""
         found = self._describe(name)
         return str(found["StackStatus"]) if found else None
 
+    def bootstrap_name(self) -> str:
+        """The name of the bucket for the stack's own code."""
+        return f"fal-stack-{caller(self.session).account}-{self.session.region}"
+
     def bootstrap_bucket(self) -> str:
         """A private bucket of this account and Region for the stack's own code, made if needed."""
-        name = f"fal-stack-{caller(self.session).account}-{self.session.region}"
+        name = self.bootstrap_name()
+        if self._is_there(name):
+            return name
         client = self.session.client("s3")
         with translated(f"Making the bucket '{name}'"):
-            try:
-                client.head_bucket(Bucket=name)
-            except ClientError as error:
-                if error_code(error) not in ("404", "NoSuchBucket", "NotFound"):
-                    raise
-                place = {"LocationConstraint": self.session.region}
-                extra: dict[str, Any] = {"CreateBucketConfiguration": place}
-                client.create_bucket(
-                    Bucket=name, **({} if self.session.region == "us-east-1" else extra)
-                )
-                client.put_public_access_block(
-                    Bucket=name,
-                    PublicAccessBlockConfiguration={
-                        "BlockPublicAcls": True,
-                        "IgnorePublicAcls": True,
-                        "BlockPublicPolicy": True,
-                        "RestrictPublicBuckets": True,
-                    },
-                )
+            place = {"LocationConstraint": self.session.region}
+            extra: dict[str, Any] = {"CreateBucketConfiguration": place}
+            client.create_bucket(
+                Bucket=name, **({} if self.session.region == "us-east-1" else extra)
+            )
+            client.put_public_access_block(
+                Bucket=name,
+                PublicAccessBlockConfiguration={
+                    "BlockPublicAcls": True,
+                    "IgnorePublicAcls": True,
+                    "BlockPublicPolicy": True,
+                    "RestrictPublicBuckets": True,
+                },
+            )
         return name
 
     def upload(self, bucket: str, key: str, path: Path) -> None:
@@ -77,31 +89,35 @@ class Deployer:
         if not place.has(key):
             place.upload(key, path)
 
-    def deploy(
+    def propose(
         self,
         name: str,
         template: str,
         parameters: Mapping[str, str],
         tell: Callable[[str], None],
-    ) -> bool:
-        """Create or update the stack by a change set; False when nothing had to change.
+    ) -> Proposal | None:
+        """Make a change set that creates or updates the stack; None when nothing had to change.
 
         Args:
             parameters: those to set; the others keep the value that the stack has, or begin with
                 the template's default.
 
         Raises:
-            StackError: the change set failed, or the stack rolled back.
+            ConflictError: the stack is being changed already.
+            StackError: the stack's state allows no change, or the change set failed.
         """
         client = self.session.client("cloudformation")
-        status = self.status(name)
+        before = self._describe(name)
+        status = str(before["StackStatus"]) if before else None
         if status in ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED"):
-            # A stack whose first creation failed can only be deleted.
+            # A stack whose first creation failed can only be deleted; it never held anything.
             tell("delete what an earlier failure left")
             self.delete(name)
-            status = None
-        new = status in (None, "REVIEW_IN_PROGRESS", "DELETE_COMPLETE")
+            before = status = None
+        check_state(name, status)
+        new = before is None or status == "REVIEW_IN_PROGRESS"
         change = f"fal-{int(time.time() * 1000)}"
+        kept = () if new or before is None else before.get("Parameters", ())
         with translated(f"Deploying the stack '{name}'"):
             client.create_change_set(
                 StackName=name,
@@ -109,19 +125,50 @@ class Deployer:
                 ChangeSetType="CREATE" if new else "UPDATE",
                 TemplateBody=template,
                 Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
-                Parameters=_parameters(parameters, () if new else self._set_before(name)),
+                Parameters=_parameters(parameters, [item["ParameterKey"] for item in kept]),
             )
-            if not self._change_ready(name, change):
+            changes = self._change_ready(name, change)
+            if changes is None:
                 client.delete_change_set(StackName=name, ChangeSetName=change)
-                return False
-            client.execute_change_set(StackName=name, ChangeSetName=change)
-        self._settled(name, tell)
-        return True
+                return None
+        updated = str(before.get("LastUpdatedTime", "")) if before else ""
+        return Proposal(stack=name, change_set=change, new=new, changes=changes, updated=updated)
 
-    def _set_before(self, name: str) -> tuple[str, ...]:
-        """The parameters that a stack has."""
-        found: Any = self.session.client("cloudformation").describe_stacks(StackName=name)
-        return tuple(item["ParameterKey"] for item in found["Stacks"][0].get("Parameters", []))
+    def discard(self, proposal: Proposal) -> None:
+        """Forget a change set, and the empty stack that came into being for it."""
+        client = self.session.client("cloudformation")
+        with translated(f"Discarding the changes of '{proposal.stack}'"):
+            client.delete_change_set(StackName=proposal.stack, ChangeSetName=proposal.change_set)
+            if proposal.new and self.status(proposal.stack) == "REVIEW_IN_PROGRESS":
+                client.delete_stack(StackName=proposal.stack)
+
+    def execute(self, proposal: Proposal, tell: Callable[[str], None]) -> None:
+        """Make the changes, and wait for the end.
+
+        Raises:
+            StackError: the stack rolled back; the first failure is the reason.
+        """
+        name = proposal.stack
+        with translated(f"Deploying the stack '{name}'"):
+            self.session.client("cloudformation").execute_change_set(
+                StackName=name, ChangeSetName=proposal.change_set
+            )
+        last, polls = "", 0
+        for _ in range(TRIES):
+            found = self._describe(name) or {"StackStatus": "DELETE_COMPLETE"}
+            status, polls = str(found["StackStatus"]), polls + 1
+            if status != last:
+                tell(status.lower().replace("_", " "))
+                last = status
+            if status in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
+                # For a moment it may still have the state from before the update.
+                begun = str(found.get("LastUpdatedTime", "")) != proposal.updated
+                if proposal.new or begun or polls > BEGIN_POLLS:
+                    return
+            elif status.endswith(("FAILED", "ROLLBACK_COMPLETE", "DELETE_COMPLETE")):
+                raise self._failed(name, "was rolled back", status)
+            self.sleep(self.poll)
+        raise self._failed(name, "did not settle in time", last)
 
     def delete(self, name: str) -> bool:
         """Delete the stack and wait; False when there was none.
@@ -129,24 +176,28 @@ class Deployer:
         Raises:
             StackError: CloudFormation could not delete a part of it.
         """
-        if self.status(name) is None:
+        before = self.status(name)
+        if before is None:
             return False
         client = self.session.client("cloudformation")
         with translated(f"Deleting the stack '{name}'"):
             client.delete_stack(StackName=name)
-        for _ in range(TRIES):
+        for polls in range(TRIES):
             status = self.status(name)
             if status in (None, "DELETE_COMPLETE"):
                 return True
-            if status == "DELETE_FAILED":
-                raise self._failed(name, "could not be deleted")
+            # For a moment it may still have the state that an earlier attempt left.
+            if status == "DELETE_FAILED" and (before != status or polls > BEGIN_POLLS):
+                raise self._failed(name, "could not be deleted", status)
             self.sleep(self.poll)
-        raise self._failed(name, "was not deleted in time")
+        raise self._failed(name, "was not deleted in time", status)
 
     def empty_bucket(self, bucket: str) -> int:
         """Delete all objects of a bucket, so that it can be deleted; how many there were."""
         client = self.session.client("s3")
         count = 0
+        if not self._is_there(bucket):
+            return 0
         with translated(f"Emptying the bucket '{bucket}'"):
             for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket):
                 keys = [{"Key": item["Key"]} for item in page.get("Contents", [])]
@@ -154,6 +205,16 @@ class Deployer:
                     client.delete_objects(Bucket=bucket, Delete={"Objects": keys})
                 count += len(keys)
         return count
+
+    def _is_there(self, bucket: str) -> bool:
+        with translated(f"Looking for the bucket '{bucket}'"):
+            try:
+                self.session.client("s3").head_bucket(Bucket=bucket)
+            except ClientError as error:
+                if error_code(error) not in ("404", "NoSuchBucket", "NotFound"):
+                    raise
+                return False
+        return True
 
     def _describe(self, name: str) -> dict[str, Any] | None:
         client = self.session.client("cloudformation")
@@ -170,58 +231,53 @@ class Deployer:
         live = [item for item in found if item["StackStatus"] != "DELETE_COMPLETE"]
         return dict(live[0]) if live else None
 
-    def _change_ready(self, name: str, change: str) -> bool:
+    def _change_ready(self, name: str, change: str) -> tuple[Change, ...] | None:
+        """The changes once they are known; None when there are none."""
         client = self.session.client("cloudformation")
+        place = {"StackName": name, "ChangeSetName": change}
         for _ in range(TRIES):
-            found = client.describe_change_set(StackName=name, ChangeSetName=change)
+            found = client.describe_change_set(**place)
             status, reason = found["Status"], str(found.get("StatusReason", ""))
             if status == "CREATE_COMPLETE":
-                return True
+                changes = list(found.get("Changes", []))
+                while found.get("NextToken"):
+                    found = client.describe_change_set(**place, NextToken=found["NextToken"])
+                    changes += found.get("Changes", [])
+                return tuple(_change(item["ResourceChange"]) for item in changes)
             if status == "FAILED":
                 if any(text in reason for text in _NO_CHANGE):
-                    return False
+                    return None
                 raise StackError(
                     f"The stack '{name}' cannot be deployed.",
-                    reason=reason or "CloudFormation gives no reason",
+                    reason=" ".join(reason.split()) or "CloudFormation gives no reason",
                     hint="correct the parameters, and run it again; nothing has changed",
                 )
             self.sleep(self.poll)
-        raise self._failed(name, "did not accept the change in time")
+        raise self._failed(name, "did not accept the change in time", None)
 
-    def _settled(self, name: str, tell: Callable[[str], None]) -> None:
-        last = ""
-        for _ in range(TRIES):
-            status = self.status(name) or "DELETE_COMPLETE"
-            if status != last:
-                tell(status.lower().replace("_", " "))
-                last = status
-            if status in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
-                return
-            if status.endswith(("FAILED", "ROLLBACK_COMPLETE", "DELETE_COMPLETE")):
-                raise self._failed(name, "was rolled back")
-            self.sleep(self.poll)
-        raise self._failed(name, "did not settle in time")
-
-    def _failed(self, name: str, what: str) -> StackError:
+    def _failed(self, name: str, what: str, status: str | None) -> StackError:
         client = self.session.client("cloudformation")
-        try:
-            events = client.describe_stack_events(StackName=name)["StackEvents"]
-        except ClientError as error:
-            raise from_client_error(f"Reading what happened to '{name}'", error) from error
-        failed = [
-            item
-            for item in events
-            if item["ResourceStatus"].endswith("FAILED")
-            and "cancelled" not in item.get("ResourceStatusReason", "")
-        ]
-        first = failed[-1] if failed else {}
-        resource = first.get("LogicalResourceId", "unknown")
-        reason = first.get("ResourceStatusReason", "CloudFormation gives no reason")
+        with translated(f"Reading what happened to '{name}'"):
+            pages = client.get_paginator("describe_stack_events").paginate(StackName=name)
+            first = first_failure(item for page in pages for item in page["StackEvents"])
+        reason = f"{first.resource}: {first.reason}" if first else f"its state is {status}"
         return StackError(
-            f"The stack '{name}' {what}.",
-            reason=f"{resource}: {reason}",
-            hint="mend that and run it again; what was deployed before is still there",
+            f"The stack '{name}' {what}.", reason=reason, hint=next_step(name, status, reason)
         )
+
+
+def _change(found: Mapping[str, Any]) -> Change:
+    details = [item.get("Target", {}) for item in found.get("Details", [])]
+    named = [str(item.get("Name") or item.get("Attribute", "")) for item in details]
+    replaced: dict[str, Replacement] = {"True": "yes", "Conditional": "perhaps"}
+    return Change(
+        action=str(found["Action"]),
+        resource=str(found["LogicalResourceId"]),
+        type=str(found["ResourceType"]),
+        replacement=replaced.get(str(found.get("Replacement")), "no"),
+        properties=tuple(dict.fromkeys(name for name in named if name)),
+        keeps=str(found.get("PolicyAction", "")) in _KEEPS,
+    )
 
 
 def _parameters(given: Mapping[str, str], before: Iterable[str]) -> list[Any]:

@@ -49,7 +49,7 @@ GROUPS = (
     Group("key", "Keys for private and shared functions.", "keys"),
     Group("secret", "Secrets that functions find in environment variables.", "secrets"),
     Group("auth", "Who you are for the stack."),
-    Group("stack", "The stack in your AWS account."),
+    Group("stack", "The stack in your AWS account.", modules=("stack", "stack_delete")),
     Group("local", "The embedded stack on this machine."),
     Group("doctor", "Check everything that a URL needs, and say what to do."),
 )

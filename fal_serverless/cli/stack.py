@@ -1,20 +1,23 @@
-"""``stack deploy|status|delete``: the same as ``sam deploy``, without the SAM CLI."""
+"""``stack deploy|status``: the same as ``sam deploy``, without the SAM CLI."""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fal_serverless import changes
 from fal_serverless import stack as stacks
 from fal_serverless.aws.cloudformation import Deployer
-from fal_serverless.aws.lambdas import LambdaFunctions
-from fal_serverless.cli import render
+from fal_serverless.cli import ask, render
 from fal_serverless.cli.context import settings_of
-from fal_serverless.errors import ConflictError, UsageError
+from fal_serverless.errors import UsageError
 from fal_serverless.spec import host_python
 from fal_serverless.workspace import session_of
+
+if TYPE_CHECKING:
+    from fal_serverless.changes import Proposal
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -37,6 +40,12 @@ def deploy(
     keep_data: Annotated[
         bool | None, typer.Option("--keep-data/--no-keep-data", help="When it is deleted.")
     ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the changes only.")] = False,
+    confirm: Annotated[bool, typer.Option("--confirm", help="Ask before the changes.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    allow_data_loss: Annotated[
+        bool, typer.Option("--allow-data-loss", help="Replace or remove what holds data, too.")
+    ] = False,
 ) -> None:
     """Deploy the stack, or bring it up to date; what is not said stays as it was."""
     if domain and not certificate:
@@ -63,6 +72,19 @@ def deploy(
     }
     parameters = {name: str(value) for name, value in said.items() if value is not None}
     deployer = Deployer(session_of(settings))
+    shown: list[dict[str, str]] = []
+
+    def approve(proposal: Proposal) -> bool:
+        shown.extend(changes.rows(proposal.changes))
+        if dry_run:
+            return False
+        _list_changes(shown, new=proposal.new)
+        if not allow_data_loss:
+            changes.check_losses(proposal.stack, proposal.changes, certain=settings.local)
+        if confirm and not yes:
+            ask.or_abort(f"Make these {len(shown)} changes to '{proposal.stack}'?")
+        return True
+
     changed = stacks.deploy(
         deployer,
         settings.stack,
@@ -71,8 +93,32 @@ def deploy(
         python=host_python() if settings.local else python,
         architecture=architecture,
         tell=lambda text: render.note(f"  {text}"),
+        approve=approve,
     )
-    _show(ctx, deployer, changed=changed)
+    if dry_run:
+        _show_plan(shown, as_json=settings.json)
+        return
+    if not changed:
+        render.note(f"Nothing to change: the stack '{settings.stack}' is up to date.")
+    _show(ctx, deployer, changed=changed, plan=shown)
+
+
+def _list_changes(rows: list[dict[str, str]], *, new: bool) -> None:
+    """What will happen, on stderr; of a new stack the number says enough."""
+    if new:
+        render.note(f"  {len(rows)} resources are made")
+        return
+    for row in rows:
+        about = f"{row['type']}  {row['detail']}".rstrip()
+        render.note(f"    {row['change']:24} {row['resource']:20} {about}")
+
+
+def _show_plan(rows: list[dict[str, str]], *, as_json: bool) -> None:
+    if as_json:
+        render.document({"changes": rows, "changed": False})
+        return
+    render.table(("change", "resource", "type", "detail"), rows, "Nothing would change.")
+    render.note("Nothing was changed (--dry-run).")
 
 
 @app.command()
@@ -80,47 +126,6 @@ def status(ctx: typer.Context) -> None:
     """Show the stack's state and outputs."""
     settings = settings_of(ctx)
     _show(ctx, Deployer(session_of(settings)))
-
-
-@app.command()
-def delete(
-    ctx: typer.Context,
-    functions: Annotated[
-        bool, typer.Option("--functions", help="Delete the served functions as well.")
-    ] = False,
-    keep_data: Annotated[
-        bool, typer.Option("--keep-data", help="The stack was deployed with --keep-data.")
-    ] = False,
-) -> None:
-    """Delete the stack with everything that it holds."""
-    settings = settings_of(ctx)
-    session = session_of(settings)
-    deployer = Deployer(session)
-    outputs = _outputs(ctx, deployer)
-    lambdas = LambdaFunctions(session.client("lambda"))
-    served = _served(lambdas, outputs)
-    if served and not functions:
-        raise ConflictError(
-            f"The stack '{settings.stack}' still serves {len(served)} functions.",
-            reason=", ".join(served[:5]) + (" …" if len(served) > 5 else ""),
-            hint="add --functions to delete them with it",
-        )
-    for name in served:
-        render.note(f"  delete {name}")
-        lambdas.delete(name)
-    if not keep_data:
-        deployer.empty_bucket(outputs.bucket)
-    deployer.delete(settings.stack)
-    if settings.json:
-        render.document({"deleted": settings.stack, "functions": list(served)})
-        return
-    render.line(f"Deleted the stack '{settings.stack}'.")
-
-
-def _served(lambdas: LambdaFunctions, outputs: stacks.Outputs) -> tuple[str, ...]:
-    """Functions that were served through this stack, by the role that they run under."""
-    names = lambdas.names("fal-")
-    return tuple(name for name in names if lambdas.role(name) == outputs.role)
 
 
 def _outputs(ctx: typer.Context, deployer: Deployer) -> stacks.Outputs:
@@ -131,14 +136,20 @@ def _outputs(ctx: typer.Context, deployer: Deployer) -> stacks.Outputs:
     return stacks.outputs_of(settings.stack, found)
 
 
-def _show(ctx: typer.Context, deployer: Deployer, *, changed: bool | None = None) -> None:
+def _show(
+    ctx: typer.Context,
+    deployer: Deployer,
+    *,
+    changed: bool | None = None,
+    plan: list[dict[str, str]] | None = None,
+) -> None:
     settings = settings_of(ctx)
     outputs = dataclasses.asdict(_outputs(ctx, deployer))
-    about = {"status": deployer.status(settings.stack), **outputs}
+    about: dict[str, Any] = {"status": deployer.status(settings.stack), **outputs}
     if changed is not None:
         about["changed"] = changed
     if settings.json:
-        render.document(about)
+        render.document(about if plan is None else {**about, "changes": plan})
         return
     for key, value in about.items():
         render.line(f"{key:17} {value}")

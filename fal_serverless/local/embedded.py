@@ -274,15 +274,5 @@ def _choose(wanted: int | None, before: int, flag: str, who: str) -> int:
 
 def _digest() -> str:
     """What the deployed stack is made of, so that a start without changes deploys nothing."""
-    import hashlib
-
-    root = stack.root()
-    digest = hashlib.sha256(sys.executable.encode())
-    folder = root / "fal_serverless" if (root / "fal_serverless").is_dir() else root.parent
-    files = [root / "template.yaml", *sorted((root / "infra").rglob("*"))]
-    files += [*sorted((root / "lambda_layers").rglob("*")), *sorted(folder.glob("*.py"))]
-    files += [*sorted((folder / "gateway").rglob("*.py")), *sorted((folder / "aws").glob("*.py"))]
-    for path in files:
-        if path.is_file():
-            digest.update(path.read_bytes())
-    return digest.hexdigest()
+    # The emulator runs the gateway's parts on this very Python.
+    return f"{sys.executable} {stack.digest()}"

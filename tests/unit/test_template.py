@@ -6,7 +6,7 @@ import re
 
 import yaml
 
-from fal_serverless import stack
+from fal_serverless import __version__, stack
 
 
 class Loader(yaml.SafeLoader):
@@ -63,7 +63,22 @@ def test_outputs_are_those_that_the_command_reads():
         "ImageRepositoryUri",
         "RequestsTableName",
         "QueueUrl",
+        "Version",
+        "SourceDigest",
     }
+
+
+def test_the_stack_tells_the_version_of_the_package():
+    values = dict.fromkeys(TEMPLATE["Outputs"], "30")
+    assert TEMPLATE["Outputs"]["Version"]["Value"] == __version__
+    found = stack.outputs_of("s", {**values, "Version": __version__, "SourceDigest": "-"})
+    assert (found.version, found.digest) == (__version__, "")
+
+
+def test_the_digest_of_the_sources_has_its_place_in_the_template():
+    told = yaml.load(stack.with_digest(TEXT, "abc"), Loader=Loader)["Outputs"]
+    assert told["SourceDigest"]["Value"] == "abc"
+    assert len(stack.digest()) == 64
 
 
 def test_built_parts_take_the_place_of_folders():
