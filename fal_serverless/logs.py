@@ -75,6 +75,11 @@ def attributed(events: Iterable[LogEvent]) -> Iterator[LogEvent]:
         yield attribution.of(event)
 
 
+def is_metric(event: LogEvent) -> bool:
+    """Whether an event is the runtime's own count of failures (``runtime.failures``)."""
+    return event.message.startswith('{"_aws":') and '"Namespace":"FalServerless"' in event.message
+
+
 def failed_requests(events: Iterable[LogEvent]) -> frozenset[str]:
     """Requests whose lines tell of an error; ``""`` stands for init."""
     return frozenset(event.request for event in events if _ERROR.search(event.message.strip()))
@@ -105,7 +110,12 @@ def choose(events: Iterable[LogEvent], *, request: str, errors: bool) -> list[Lo
 
 
 def of_version(event: LogEvent, version: str) -> bool:
-    """Whether an event is of a Lambda version; ``""`` stands for all of them."""
+    """Whether an event is of a Lambda version; ``""`` stands for all of them.
+
+    The runtime's own count of failures (``runtime.failures``) is nobody's.
+    """
+    if is_metric(event):
+        return False
     return not version or stream_version(event.stream) in (version, "")
 
 

@@ -18,7 +18,7 @@ from fal_serverless.package.files import sha256_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-PARTS = {"infra/gateway": "function", "lambda_layers/gateway": "layer"}
+PARTS = {"infra/gateway": "function", "infra/guard": "guard", "lambda_layers/gateway": "layer"}
 """Folders that the template names, and what ``infra/build.py`` makes of them."""
 NOTHING = "-"
 """Outputs cannot be empty: this stands for nothing."""
@@ -35,6 +35,7 @@ class Outputs:
         domain: of the gateway, or empty.
         requests: table of queued requests.
         queue_url: of SQS.
+        guard: ARN of the function that alarms on splits call.
         log_days: how long the logs of functions are kept.
         version: of fal-serverless that it was deployed from; ``""`` before stacks told.
         digest: of the sources that it was deployed from; ``""`` when SAM deployed it.
@@ -50,6 +51,7 @@ class Outputs:
     images: str
     requests: str = ""
     queue_url: str = ""
+    guard: str = ""
     log_days: int = 30
     version: str = ""
     digest: str = ""
@@ -73,6 +75,7 @@ def outputs_of(name: str, values: Mapping[str, str]) -> Outputs:
             images=values["ImageRepositoryUri"],
             requests=values["RequestsTableName"],
             queue_url=values["QueueUrl"],
+            guard=values["GuardFunctionArn"],
             log_days=int(values["LogRetentionDays"]),
             version=values.get("Version", ""),
             digest=_given(values.get("SourceDigest", NOTHING)),
@@ -127,7 +130,7 @@ class Part:
 
 
 def build(work: Path, *, python: str, architecture: str) -> tuple[Part, ...]:
-    """Build the gateway's function and layer into ``work``.
+    """Build the gateway's and the guard's functions and the layer into ``work``.
 
     Raises:
         PackagingError: a package could not be fetched or unpacked.

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fal_serverless import stack
+from fal_serverless.aws.alarms import MetricAlarms
 from fal_serverless.aws.artifacts import ArtifactBucket
 from fal_serverless.aws.cloudformation import Deployer
 from fal_serverless.aws.identity import Identity, caller
@@ -19,21 +19,10 @@ from fal_serverless.aws.session import Session, emulator_session, open_session
 from fal_serverless.local.embedded import Embedded
 from fal_serverless.publish import Target
 from fal_serverless.publish.apply import Progress, Publisher, Silent
+from fal_serverless.publish.lease import SystemClock
 
 if TYPE_CHECKING:
     from fal_serverless.settings import Settings
-
-
-class SystemClock:
-    """The machine's own time."""
-
-    def now(self) -> float:
-        """Seconds since the epoch."""
-        return time.time()
-
-    def sleep(self, seconds: float) -> None:
-        """Wait."""
-        time.sleep(seconds)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +56,7 @@ class Workspace:
             role=self.outputs.role,
             images=self.outputs.images,
             local=self.local,
+            by=self.identity.principal,
         )
 
     def url(self, label: str) -> str:
@@ -117,6 +107,7 @@ def connect(settings: Settings, progress: Progress | None = None) -> Workspace:
             artifacts=ArtifactBucket(session.client("s3"), outputs.bucket),
             functions=functions,
             registry=registry,
+            alarms=MetricAlarms(session.client("cloudwatch"), outputs.guard),
             clock=SystemClock(),
             images=images,
             progress=progress or Silent(),

@@ -1,6 +1,7 @@
 """Builds the gateway's code and layer for Lambda, without Docker: standard library and uv only.
 
     python infra/build.py function DESTINATION
+    python infra/build.py guard DESTINATION
     python infra/build.py layer DESTINATION
 
 The target comes from FAL_PYTHON (3.12) and FAL_ARCHITECTURE (x86_64), and must be that of the
@@ -31,6 +32,16 @@ AWS = (
     "wire.py",
 )
 
+GUARD_AWS = (
+    "__init__.py",
+    "alarms.py",
+    "lambdas.py",
+    "records.py",
+    "registry.py",
+    "session.py",
+    "table.py",
+)
+
 
 def package_folder() -> Path:
     """Where fal_serverless lies: in a checkout beside infra/, installed around it."""
@@ -48,6 +59,18 @@ def function(target: Path) -> None:
     for path in sorted((source / "gateway").rglob("*.py")):
         copy(path, ours / "gateway" / path.relative_to(source / "gateway"))
     compiled(target, "/var/task")
+
+
+def guard(target: Path) -> None:
+    """Ends splits whose alarms go off: what publishing is made of, on the runtime's own boto3."""
+    source = package_folder()
+    ours = target / "fal_serverless"
+    for name in (*MODULES, "users.py", "guard_handler.py"):
+        copy(source / name, ours / name)
+    for name in GUARD_AWS:
+        copy(source / "aws" / name, ours / "aws" / name)
+    for path in sorted((source / "publish").rglob("*.py")):
+        copy(path, ours / "publish" / path.relative_to(source / "publish"))
 
 
 def layer(target: Path) -> None:
@@ -88,4 +111,4 @@ def copy(source: Path, target: Path) -> None:
 
 
 if __name__ == "__main__":
-    {"function": function, "layer": layer}[sys.argv[1]](Path(sys.argv[2]).resolve())
+    {"function": function, "guard": guard, "layer": layer}[sys.argv[1]](Path(sys.argv[2]).resolve())

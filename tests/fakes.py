@@ -6,7 +6,7 @@ import dataclasses
 import itertools
 from dataclasses import dataclass, field
 
-from fal_serverless.errors import ConflictError
+from fal_serverless.errors import ConflictError, NotFoundError
 from fal_serverless.publish.state import LEASE_SECONDS, LiveFunction, Revision, newest_first
 
 OWNER = "1234567"
@@ -31,7 +31,7 @@ def a_revision(name, version="1", function="fal-f", layers=()):
         layers=layers,
         size=10,
         message="",
-        created_at=f"2026-01-01T00:00:0{version}Z",
+        created_at=f"2026-01-01T00:{int(version) // 60:02}:{int(version) % 60:02}Z",
     )
 
 
@@ -106,6 +106,8 @@ class Fake:
     token: int = 0
     versions: dict = field(default_factory=dict)
     aliases: dict = field(default_factory=dict)
+    weights: dict = field(default_factory=dict)
+    changes: dict = field(default_factory=dict)
     counter: int = 0
     reserved: int | None = None
 
@@ -184,11 +186,32 @@ class FakeFunctions:
         self.fuse.step("put alias")
         assert version in self.live[function].versions
         self.live[function].aliases[name] = version
+        self._weigh(function, name, split)
+
+    def alias_token(self, function, name):
+        if name not in self.live[function].aliases:
+            raise NotFoundError("no alias", reason="the double says so", hint="none")
+        return str(self.live[function].changes.get(name, 0))
+
+    def weigh_alias(self, function, name, split, *, token=""):
+        self.fuse.step("weigh alias")
+        if token and token != self.alias_token(function, name):
+            raise conflict("precondition")
+        self._weigh(function, name, split)
+
+    def _weigh(self, function, name, split):
+        live = self.live[function]
+        live.changes[name] = live.changes.get(name, 0) + 1
+        live.weights.pop(name, None)
+        if split:
+            assert split[0] in live.versions
+            live.weights[name] = split
 
     def delete_alias(self, function, name):
         self.fuse.step("delete alias")
         if function in self.live:
             self.live[function].aliases.pop(name, None)
+            self.live[function].weights.pop(name, None)
 
     def set_reserved(self, function, count):
         self.fuse.step("reserve")
@@ -200,6 +223,20 @@ class FakeFunctions:
 
     def unreserved(self):
         return 1000
+
+
+@dataclass
+class FakeAlarms:
+    fuse: Fuse
+    there: dict = field(default_factory=dict)
+
+    def put(self, name, watched):
+        self.fuse.step("put alarm")
+        self.there[name] = watched
+
+    def delete(self, name):
+        self.fuse.step("delete alarm")
+        self.there.pop(name, None)
 
 
 class FakeRegistry:
@@ -252,6 +289,8 @@ class FakeRegistry:
     def put_alias(self, alias, route, *, expected):
         self.fuse.step("record alias")
         if not self._same(alias.owner, alias.name, expected):
+            return False
+        if (alias.owner, alias.revision) not in self.kept:
             return False
         self.alias_records[alias.owner, alias.name] = alias
         self.routes[f"{route.owner}-{route.label}"] = route

@@ -163,12 +163,11 @@ class LambdaFunctions:
         self, function: str, name: str, version: str, split: tuple[str, int] | None = None
     ) -> None:
         """Create or move an alias; ``split`` is (version, percent) of a second version."""
-        weights = {split[0]: split[1] / 100} if split else {}
         arguments = {
             "FunctionName": function,
             "Name": name,
             "FunctionVersion": version,
-            "RoutingConfig": {"AdditionalVersionWeights": weights},
+            "RoutingConfig": _weights(split),
         }
         with translated(f"Pointing the alias '{name}' at version {version}"):
             try:
@@ -177,6 +176,30 @@ class LambdaFunctions:
                 if error_code(error) != "ResourceNotFoundException":
                     raise
                 self._unless_busy(lambda: self.client.create_alias(**arguments))
+
+    def alias_token(self, function: str, name: str) -> str:
+        """What changes with each change of the Lambda alias.
+
+        Raises:
+            NotFoundError: there is no such alias.
+        """
+        with translated(f"Reading the alias '{name}' of '{function}'"):
+            found = self.client.get_alias(FunctionName=function, Name=name)
+        return str(found.get("RevisionId", ""))
+
+    def weigh_alias(
+        self, function: str, name: str, split: tuple[str, int] | None, *, token: str = ""
+    ) -> None:
+        """Begin or end a split of a Lambda alias, which goes on pointing where it does.
+
+        Raises:
+            ConflictError: the alias is not the one of ``token`` any more.
+        """
+        arguments = {"FunctionName": function, "Name": name, "RoutingConfig": _weights(split)}
+        if token:
+            arguments["RevisionId"] = token
+        with translated(f"Splitting the alias '{name}'"):
+            self._unless_busy(lambda: self.client.update_alias(**arguments))
 
     def delete_alias(self, function: str, name: str) -> None:
         """Delete an alias and its provisioned concurrency; nothing happens when it is gone."""
@@ -304,6 +327,11 @@ def _live(found: Mapping[str, Any], concurrency: Mapping[str, Any]) -> LiveFunct
         package="image" if found.get("PackageType") == "Image" else "layer",
         reserved=concurrency.get("ReservedConcurrentExecutions"),
     )
+
+
+def _weights(split: tuple[str, int] | None) -> dict[str, dict[str, float]]:
+    """Lambda's weights are fractions, of which the main version gets the rest."""
+    return {"AdditionalVersionWeights": {split[0]: split[1] / 100} if split else {}}
 
 
 def _code(code: Code) -> dict[str, str]:

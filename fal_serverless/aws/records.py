@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 
-from fal_serverless.publish.state import Alias, Move, Revision, Route
+from fal_serverless.publish.state import Alias, Event, Move, Revision, Route
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -71,6 +71,7 @@ def alias_item(alias: Alias) -> dict[str, Any]:
     values = {
         **dataclasses.asdict(alias),
         "history": [dataclasses.asdict(move) for move in alias.history],
+        "events": [_without_none(dataclasses.asdict(event)) for event in alias.events],
         "split": list(alias.split) if alias.split else None,
     }
     return to_item({"pk": f"USER#{alias.owner}", "sk": f"ALIAS#{alias.name}", **values})
@@ -81,9 +82,25 @@ def alias_of(item: Mapping[str, Any]) -> Alias:
     values = from_item(item)
     fields = {field.name for field in dataclasses.fields(Alias)}
     known = {key: value for key, value in values.items() if key in fields}
-    split = values.get("split")
-    history = tuple(Move(**move) for move in values.get("history", ()))
-    return Alias(**{**known, "history": history, "split": (split[0], split[1]) if split else None})
+    return Alias(
+        **{
+            **known,
+            "history": tuple(Move(**move) for move in values.get("history", ())),
+            "events": tuple(
+                Event(**{**event, "split": _pair(event.get("split"))})
+                for event in values.get("events", ())
+            ),
+            "split": _pair(values.get("split")),
+        }
+    )
+
+
+def _pair(split: Any) -> tuple[str, int] | None:
+    return (split[0], split[1]) if split else None
+
+
+def _without_none(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if value is not None}
 
 
 def route_item(route: Route) -> dict[str, Any]:

@@ -110,9 +110,18 @@ class RegistryTable(Table):
         return tuple(map(records.alias_of, self._query(f"USER#{owner}", "ALIAS#")))
 
     def put_alias(self, alias: Alias, route: Route, *, expected: str | None) -> bool:
-        """Write an alias and its route at once if its token is still ``expected`` (None: new)."""
+        """Write an alias and its route at once.
+
+        False when its token is not ``expected`` any more (None: new), or its revision is gone.
+        """
+        revision = {
+            "TableName": self.table,
+            "Key": key_of(f"USER#{alias.owner}", f"REV#{alias.revision}"),
+            "ConditionExpression": "attribute_exists(pk)",
+        }
         return self._transact(
             [
+                {"ConditionCheck": revision},
                 {"Put": {**self._if_token(expected), "Item": records.alias_item(alias)}},
                 {"Put": {"TableName": self.table, "Item": records.route_item(route)}},
             ]

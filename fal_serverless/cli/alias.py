@@ -9,9 +9,9 @@ import typer
 from fal_serverless.cli import render
 from fal_serverless.cli.context import connect, settings_of
 from fal_serverless.cli.function import check_auth, find
-from fal_serverless.errors import UsageError
+from fal_serverless.errors import FalServerlessError, UsageError
 from fal_serverless.names import check_alias, is_revision_id
-from fal_serverless.publish import aliases, lookup, moves
+from fal_serverless.publish import aliases, lookup, moves, splits
 from fal_serverless.publish.apply import revision_time
 from fal_serverless.publish.lease import lease
 
@@ -27,21 +27,29 @@ app = typer.Typer(no_args_is_help=True)
 def list_(ctx: typer.Context) -> None:
     """List the aliases and what they point at."""
     space = connect(ctx)
+    found = space.registry.aliases(space.user)
+    reserved = {name: _reserved(space.functions, name) for name in {i.function for i in found}}
     rows = [
         {
             "alias": item.name,
             "revision": item.revision,
             "auth": item.auth,
-            "max_concurrency": _reserved(space.functions, item.function),
+            "max_concurrency": reserved[item.function],
+            "min_concurrency": item.min_concurrency,
             "split": {item.split[0]: item.split[1]} if item.split else None,
+            "abort_on_errors": item.abort_on_errors,
+            "alarm": item.alarm or None,
         }
-        for item in space.registry.aliases(space.user)
+        for item in found
     ]
     if settings_of(ctx).json:
         render.document({"aliases": rows})
         return
-    columns = ("alias", "revision", "auth", "max_concurrency", "split")
-    render.table(columns, rows, "There are no aliases.")
+    shown = [
+        {**row, "split": _percent_of(item.split)} for row, item in zip(rows, found, strict=True)
+    ]
+    columns = ("alias", "revision", "auth", "max_concurrency", "split", "abort_on_errors")
+    render.table(columns, shown, "There are no aliases.")
 
 
 @app.command("set")
@@ -58,11 +66,13 @@ def set_(
     moved = moves.point(
         space.registry,
         space.functions,
+        space.publisher.alarms,
         space.publisher.clock,
         find(space, target)[0],
         name,
         auth=mode,
-        by="set",
+        by=space.identity.principal,
+        left=_note_left,
     )
     _show(ctx, space, moved)
 
@@ -75,8 +85,17 @@ def rollback(
 ) -> None:
     """Point an alias back at the revision it had before; a split ends."""
     space = connect(ctx)
-    clock = space.publisher.clock
-    moved = moves.roll_back(space.registry, space.functions, clock, space.user, name, to=to)
+    moved = moves.roll_back(
+        space.registry,
+        space.functions,
+        space.publisher.alarms,
+        space.publisher.clock,
+        space.user,
+        name,
+        to=to,
+        by=space.identity.principal,
+        left=_note_left,
+    )
     _show(ctx, space, moved)
 
 
@@ -86,52 +105,57 @@ def split(
     name: Annotated[str, typer.Argument(help="Alias.")],
     share: Annotated[str, typer.Argument(help="REVISION=PERCENT.")] = "",
     stop: Annotated[bool, typer.Option("--stop", help="End the split.")] = False,
+    abort_on_errors: Annotated[
+        str, typer.Option(help="Share of its requests that fail, such as 5%, that ends the split.")
+    ] = "",
 ) -> None:
     """Send a percentage of an alias's requests to a second revision of the same function."""
-    if stop == bool(share):
+    if stop == bool(share) or (stop and abort_on_errors):
         raise UsageError(
             "A split is begun or stopped.",
-            reason="give REVISION=PERCENT, or --stop, and not both",
+            reason="give REVISION=PERCENT (perhaps with --abort-on-errors), or --stop, not both",
             hint=f"for example: fal-serverless alias split {name} REVISION=10",
         )
+    limit = splits.parse_percent(abort_on_errors) if abort_on_errors else None
     space = connect(ctx)
     second = _share(space, share) if share else None
+    now, by = revision_time(space.publisher.clock), space.identity.principal
+    parts = (space.registry, space.functions, space.publisher.alarms)
     with lease(space.registry, f"{space.user}-{name}", space.publisher.clock):
         alias = aliases.find(space.registry, space.user, name)
-        first = lookup.find_revision(space.registry, space.user, alias.revision)
-        after = aliases.split(
-            space.registry,
-            space.functions,
-            alias,
-            second,
-            version=first.version,
-            now=revision_time(space.publisher.clock),
-        )
-    if settings_of(ctx).json:
-        shares = {after.split[0]: after.split[1]} if after.split else None
-        render.document({"alias": name, "revision": after.revision, "split": shares})
-    elif after.split:
-        render.line(f"Alias '{name}': {after.split[1]}% to revision '{after.split[0]}',")
-        render.line(f"{100 - after.split[1]}% to revision '{after.revision}'.")
-    else:
-        render.line(f"Alias '{name}': everything to revision '{after.revision}'.")
+        if second is None:
+            after = splits.end(*parts, alias, now=now, by=by)
+        else:
+            stack = space.outputs.name
+            after = splits.begin(
+                *parts, alias, *second, now=now, by=by, abort_on_errors=limit, stack=stack
+            )
+    _show_split(ctx, after)
 
 
 @app.command()
 def history(ctx: typer.Context, name: Annotated[str, typer.Argument(help="Alias.")]) -> None:
-    """List where an alias pointed before, newest first."""
+    """List who moved or split an alias when, newest first."""
     space = connect(ctx)
     alias = aliases.find(space.registry, space.user, name)
-    rows = [{"revision": alias.revision, "at": alias.moved_at, "moved_away_by": None}]
-    rows += [
-        {"revision": move.revision, "at": move.at, "moved_away_by": move.by}
-        for move in alias.history
+    rows = [
+        {
+            "at": event.at,
+            "action": event.action,
+            "revision": event.revision,
+            "split": {event.split[0]: event.split[1]} if event.split else None,
+            "by": event.by,
+        }
+        for event in alias.events
     ]
     if settings_of(ctx).json:
         render.document({"alias": name, "history": rows})
         return
-    columns = ("revision", "at", "moved_away_by")
-    render.table(columns, rows, "It never moved.")
+    shown = [
+        {**row, "split": _percent_of(event.split)}
+        for row, event in zip(rows, alias.events, strict=True)
+    ]
+    render.table(("at", "action", "revision", "split", "by"), shown, "It never moved.")
 
 
 @app.command()
@@ -140,11 +164,15 @@ def delete(ctx: typer.Context, name: Annotated[str, typer.Argument(help="Alias."
     space = connect(ctx)
     alias = aliases.find(space.registry, space.user, name)
     with lease(space.registry, f"{space.user}-{name}", space.publisher.clock):
-        aliases.delete(space.registry, space.functions, space.user, name)
+        aliases.delete(space.registry, space.functions, space.publisher.alarms, space.user, name)
     if settings_of(ctx).json:
         render.document({"deleted": name, "revision": alias.revision})
         return
     render.line(f"Deleted alias '{name}'; revision '{alias.revision}' stays.")
+
+
+def _note_left(error: FalServerlessError) -> None:
+    render.note(f"  note: something of before is left: {error.message} {error.reason}")
 
 
 def _show(ctx: typer.Context, space: Workspace, moved: Alias) -> None:
@@ -155,6 +183,25 @@ def _show(ctx: typer.Context, space: Workspace, moved: Alias) -> None:
         return
     render.line(f"Alias '{moved.name}' points at revision '{moved.revision}' ({moved.auth}).")
     render.line(f"URL: {url}")
+
+
+def _percent_of(split: tuple[str, int] | None) -> str:
+    return f"{split[1]}% to {split[0]}" if split else ""
+
+
+def _show_split(ctx: typer.Context, after: Alias) -> None:
+    if settings_of(ctx).json:
+        shares = {after.split[0]: after.split[1]} if after.split else None
+        about = {"alias": after.name, "revision": after.revision, "split": shares}
+        limit = {"abort_on_errors": after.abort_on_errors, "alarm": after.alarm or None}
+        render.document({**about, **limit})
+    elif after.split:
+        render.line(f"Alias '{after.name}': {after.split[1]}% to revision '{after.split[0]}',")
+        render.line(f"{100 - after.split[1]}% to revision '{after.revision}'.")
+        if after.abort_on_errors is not None:
+            render.line(f"It ends by itself when more than {after.abort_on_errors:g}% fail.")
+    else:
+        render.line(f"Alias '{after.name}': everything to revision '{after.revision}'.")
 
 
 def _share(space: Workspace, text: str) -> tuple[Revision, int]:

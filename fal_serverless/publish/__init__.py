@@ -12,7 +12,7 @@ alias points at (``look``). From that and the package it decides (``plan.make_pl
 4. a version is published under the expected code digest, and waited for;
 5. the revision and its own route are recorded together;
 6. the Lambda alias is made or moved, then the alias's record and route switch together; the
-   alias that another Lambda function had under this name goes last;
+   alias that another Lambda function had under this name, and the alarm of a split, go last;
 7. the leases end.
 
 It may stop anywhere: every URL that worked still leads to a published version, and running the
@@ -54,6 +54,7 @@ class Target:
 
     Attributes:
         owner: user id.
+        by: AWS principal of the caller, for the history of aliases.
         stack: name of the CloudFormation stack.
         role: ARN of the role that user functions run under.
         images: URI of the image repository.
@@ -65,6 +66,7 @@ class Target:
     role: str
     images: str = ""
     local: bool = False
+    by: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,6 +203,7 @@ def publish(
         wanted,
         publisher,
         owner=target.owner,
+        by=target.by,
         layers=dict(prepared.existing.layers),
         configure=configure,
         record=record,

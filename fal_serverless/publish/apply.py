@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from fal_serverless.publish.lease import Clock
     from fal_serverless.publish.plan import Step, Wanted
     from fal_serverless.publish.state import (
+        Alarms,
         Artifacts,
         Configuration,
         Functions,
@@ -79,6 +80,7 @@ class Publisher:
     artifacts: Artifacts
     functions: Functions
     registry: Registry
+    alarms: Alarms
     clock: Clock
     images: Images | None = None
     progress: Progress = field(default_factory=Silent)
@@ -90,6 +92,7 @@ class _Run:
 
     wanted: Wanted
     owner: str
+    by: str
     configure: Callable[[tuple[str, ...]], Configuration]
     record: Callable[[str, tuple[str, ...], Auth], Revision]
     layers: dict[str, str]
@@ -106,6 +109,7 @@ def apply(
     publisher: Publisher,
     *,
     owner: str,
+    by: str,
     layers: dict[str, str],
     configure: Callable[[tuple[str, ...]], Configuration],
     record: Callable[[str, tuple[str, ...], Auth], Revision],
@@ -118,6 +122,7 @@ def apply(
         wanted: what the plan was made of.
         publisher: the collaborators.
         owner: user id.
+        by: AWS principal of who publishes.
         layers: ARNs of layers that exist already, by name.
         configure: makes the Lambda configuration of the layers' ARNs.
         record: makes the revision of (version, layer ARNs, auth).
@@ -130,6 +135,7 @@ def apply(
     run = _Run(
         wanted=wanted,
         owner=owner,
+        by=by,
         configure=configure,
         record=record,
         layers=dict(layers),
@@ -204,20 +210,33 @@ def _perform(step: Step, run: _Run, publisher: Publisher) -> None:
         case steps.RecordRevision():
             revision = _recorded(run)
             publisher.registry.add_revision(revision, route_of(revision))
+        case steps.MoveAlias() | steps.Provision() | steps.ClearAlias():
+            _perform_alias(step, run, publisher)
+
+
+def _perform_alias(
+    step: steps.MoveAlias | steps.Provision | steps.ClearAlias, run: _Run, publisher: Publisher
+) -> None:
+    registry, functions = publisher.registry, publisher.functions
+    match step:
         case steps.MoveAlias():
             aliases.move(
-                publisher.registry,
+                registry,
                 functions,
                 _recorded(run),
                 step.alias,
                 auth=step.auth,
                 now=revision_time(publisher.clock),
+                action="serve",
+                by=run.by,
                 min_concurrency=run.wanted.spec.min_concurrency,
             )
         case steps.Provision():
             functions.set_provisioned(step.function, step.alias, step.count)
-        case steps.RetireAlias():
-            aliases.retire(publisher.registry, functions, run.owner, step.alias)
+        case steps.ClearAlias():
+            alias = registry.alias(run.owner, step.alias)
+            if alias is not None:
+                aliases.clear(registry, functions, publisher.alarms, alias)
 
 
 def _put_function(step: steps.PutFunction, run: _Run, publisher: Publisher) -> LiveFunction:

@@ -1,23 +1,27 @@
-"""Pointing an alias at a revision that exists, under the leases: set, and back."""
+"""Pointing an alias at a revision that exists: set, and back."""
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+from fal_serverless.errors import FalServerlessError
 from fal_serverless.publish import aliases
 from fal_serverless.publish.apply import revision_time
 from fal_serverless.publish.lease import PATIENCE_SECONDS, lease
-from fal_serverless.publish.plan import effective_auth
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from fal_serverless.publish.lease import Clock
-    from fal_serverless.publish.state import Alias, Functions, Registry, Revision
+    from fal_serverless.publish.state import Alarms, Alias, Functions, Registry, Revision
     from fal_serverless.spec import Auth
 
 
 def point(
     registry: Registry,
     functions: Functions,
+    alarms: Alarms,
     clock: Clock,
     revision: Revision,
     name: str,
@@ -25,13 +29,15 @@ def point(
     by: str,
     auth: Auth | None = None,
     patience: float = PATIENCE_SECONDS,
+    left: Callable[[FalServerlessError], None] | None = None,
 ) -> Alias:
-    """Point an alias at ``revision``; it is made when it is new, and a split ends.
+    """Point an alias at ``revision``, under the leases; it is made when it is new.
 
     Args:
-        by: what the alias's history says of the move.
+        by: who does it, for the alias's history: an AWS principal, or a key.
         auth: None keeps what the alias has; a new one is private.
         patience: seconds to wait for somebody who publishes the same function.
+        left: is told why something of before could not be deleted; the next move tries again.
 
     Raises:
         ConflictError: somebody else kept the function, or changed the alias again and again.
@@ -40,34 +46,34 @@ def point(
         lease(registry, revision.function, clock, patience=patience),
         lease(registry, f"{revision.owner}-{name}", clock, patience=patience),
     ):
+        now = revision_time(clock)
         moved = aliases.move(
-            registry,
-            functions,
-            revision,
-            name,
-            auth=effective_auth(auth, registry.alias(revision.owner, name)),
-            now=revision_time(clock),
-            by=by,
+            registry, functions, revision, name, auth=auth, now=now, action="set", by=by
         )
-        aliases.retire(registry, functions, revision.owner, name)
+        _clear(registry, functions, alarms, moved, left)
     return moved
 
 
 def roll_back(
     registry: Registry,
     functions: Functions,
+    alarms: Alarms,
     clock: Clock,
     owner: str,
     name: str,
     *,
+    by: str,
     to: str = "",
-    by: str = "rollback",
     patience: float = PATIENCE_SECONDS,
+    left: Callable[[FalServerlessError], None] | None = None,
 ) -> Alias:
     """Point an alias back at the revision it had before, or at ``to``.
 
+    Within one Lambda function these are two reads and two writes, and nothing is held, so that
+    going back waits for nobody's publish.
+
     Args:
-        by: and ``patience``: as in ``point``.
+        by: and ``patience``, ``left``: as in ``point``.
 
     Raises:
         NotFoundError: there is no such alias or revision, or nothing to go back to.
@@ -75,6 +81,36 @@ def roll_back(
         ConflictError: as ``point``.
     """
     alias = aliases.find(registry, owner, name)
-    kept = {item.id: item for item in registry.revisions(owner)}
-    revision = kept[aliases.former(alias, frozenset(kept), to)]
-    return point(registry, functions, clock, revision, name, by=by, patience=patience)
+    revision = aliases.rollback_target(registry, alias, to)
+    with ExitStack() as held:
+        if revision.function != alias.function:
+            held.enter_context(lease(registry, revision.function, clock, patience=patience))
+        moved = aliases.move(
+            registry,
+            functions,
+            revision,
+            name,
+            auth=None,
+            now=revision_time(clock),
+            action="rollback",
+            by=by,
+            known=alias,
+        )
+        _clear(registry, functions, alarms, moved, left)
+    return moved
+
+
+def _clear(
+    registry: Registry,
+    functions: Functions,
+    alarms: Alarms,
+    moved: Alias,
+    left: Callable[[FalServerlessError], None] | None,
+) -> None:
+    """Delete what the alias had before; it has moved, so a failure is told and no error."""
+    try:
+        aliases.clear(registry, functions, alarms, moved)
+    except FalServerlessError as error:
+        if left is None:
+            raise
+        left(error)

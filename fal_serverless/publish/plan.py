@@ -102,11 +102,17 @@ class Provision:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RetireAlias:
-    """Delete the alias's Lambda alias on the function that it pointed at before."""
+class ClearAlias:
+    """Delete what the alias had before it moved.
+
+    Attributes:
+        function: Lambda function whose alias of this name goes, or empty.
+        alarm: CloudWatch alarm of a split that ended, or empty.
+    """
 
     alias: str
-    function: str
+    function: str = ""
+    alarm: str = ""
 
 
 Step = (
@@ -119,7 +125,7 @@ Step = (
     | RecordRevision
     | MoveAlias
     | Provision
-    | RetireAlias
+    | ClearAlias
 )
 
 
@@ -264,10 +270,14 @@ def _alias_steps(wanted: Wanted, alias: Alias | None, auth: Auth) -> list[Step]:
                 function=wanted.function, alias=wanted.alias, count=wanted.spec.min_concurrency
             )
         )
-    if alias is not None and moved:
-        steps.append(RetireAlias(alias=wanted.alias, function=alias.function))
-    elif alias is not None and alias.retiring:
-        steps.append(RetireAlias(alias=wanted.alias, function=alias.retiring))
+    if alias is not None and (moved or alias.retiring or alias.alarm):
+        steps.append(
+            ClearAlias(
+                alias=wanted.alias,
+                function=alias.function if moved else alias.retiring,
+                alarm=alias.alarm,
+            )
+        )
     return steps
 
 
@@ -326,8 +336,14 @@ def describe(step: Step) -> str:
             return f"remove the provisioned concurrency of {step.alias}"
         case Provision():
             return f"keep {step.count} environments ready for {step.alias}"
-        case RetireAlias():
-            return f"delete the alias {step.alias} of {step.function}"
+        case ClearAlias():
+            return _describe_clearing(step)
+
+
+def _describe_clearing(step: ClearAlias) -> str:
+    parts = [f"the alias {step.alias} of {step.function}"] if step.function else []
+    parts += [f"the alarm {step.alarm}"] if step.alarm else []
+    return "delete " + " and ".join(parts)
 
 
 def _describe_artifact(step: Upload | PublishLayer | PushImage) -> str:

@@ -7,6 +7,7 @@ tests.
 from __future__ import annotations
 
 import dataclasses
+import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
 LEASE_SECONDS = 20
 """How long a lease outlives its holder; holders renew it every quarter of that."""
 HISTORY_MAX = 20
-"""Moves that an alias remembers, newest first."""
+"""Former revisions that an alias remembers, newest first."""
+EVENTS_MAX = 100
+"""Events that an alias remembers, newest first; a record has 400 KB (DynamoDB), an event 0.3."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,11 +69,31 @@ class Revision:
 
 @dataclass(frozen=True, kw_only=True)
 class Move:
-    """One entry of an alias's history."""
+    """A revision that an alias pointed at before, since when, and what moved it away."""
 
     revision: str
     at: str
     by: str = "serve"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """One change of an alias.
+
+    Attributes:
+        at: ISO 8601, UTC.
+        action: ``serve``, ``set`` and ``rollback`` move it; ``split`` and ``stop`` are a split's
+            begin and end, ``abort`` is its end by its alarm.
+        by: AWS principal of who did it, or ``alarm``.
+        revision: that the alias points at since, or still.
+        split: (revision, percent) of the split that began or ended.
+    """
+
+    at: str
+    action: str
+    by: str
+    revision: str
+    split: tuple[str, int] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +103,10 @@ class Alias:
     Attributes:
         token: changes with each write; a write is conditional on the token that was read.
         history: former revisions, newest first.
+        events: who changed it when, newest first.
         split: (revision, percent) of a second revision that gets part of the requests, or None.
+        abort_on_errors: percentage of failed requests that ends the split, or None.
+        alarm: CloudWatch alarm that watches the split, or is still to be deleted; or empty.
         retiring: Lambda function whose alias of this name is still to be deleted, or empty.
         min_concurrency: provisioned environments.
     """
@@ -93,13 +119,24 @@ class Alias:
     moved_at: str
     token: str = ""
     history: tuple[Move, ...] = ()
+    events: tuple[Event, ...] = ()
     split: tuple[str, int] | None = None
+    abort_on_errors: float | None = None
+    alarm: str = ""
     retiring: str = ""
     min_concurrency: int = 0
 
     def replace(self, **changes: Any) -> Alias:
         """A copy with other values."""
         return dataclasses.replace(self, **changes)
+
+    def after(self, event: Event, **changes: Any) -> Alias:
+        """A renewed copy that remembers ``event``."""
+        return self.renewed(events=(event, *self.events)[:EVENTS_MAX], **changes)
+
+    def renewed(self, **changes: Any) -> Alias:
+        """A copy with a token of its own and other values, as each write has it."""
+        return self.replace(token=uuid.uuid4().hex, **changes)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,6 +199,20 @@ class LiveFunction:
     token: str
     package: PackageKind = "layer"
     reserved: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Watched:
+    """What an alarm looks at: one version, as one alias reaches it.
+
+    Attributes:
+        percent: of the requests of a minute; the alarm goes off when more fail.
+    """
+
+    function: str
+    alias: str
+    version: str
+    percent: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -245,6 +296,22 @@ class Functions(Protocol):
     ) -> None:
         """Create or move an alias; ``split`` is (version, percent) of a second version."""
 
+    def alias_token(self, function: str, name: str) -> str:
+        """What changes with each change of the Lambda alias.
+
+        Raises:
+            NotFoundError: there is no such alias.
+        """
+
+    def weigh_alias(
+        self, function: str, name: str, split: tuple[str, int] | None, *, token: str = ""
+    ) -> None:
+        """Begin or end a split of a Lambda alias, which goes on pointing where it does.
+
+        Raises:
+            ConflictError: the alias is not the one of ``token`` any more.
+        """
+
     def delete_alias(self, function: str, name: str) -> None:
         """Delete an alias; nothing happens when it is gone."""
 
@@ -256,6 +323,16 @@ class Functions(Protocol):
 
     def unreserved(self) -> int:
         """How much of the account's concurrency no function has reserved."""
+
+
+class Alarms(Protocol):
+    """Alarms on the errors of a split's second revision."""
+
+    def put(self, name: str, watched: Watched) -> None:
+        """Make an alarm that calls the stack's guard."""
+
+    def delete(self, name: str) -> None:
+        """Delete an alarm; nothing happens when it is gone."""
 
 
 class Registry(Protocol):
@@ -290,7 +367,10 @@ class Registry(Protocol):
         """All of a user's, by name."""
 
     def put_alias(self, alias: Alias, route: Route, *, expected: str | None) -> bool:
-        """Write an alias and its route at once if its token is still ``expected`` (None: new)."""
+        """Write an alias and its route at once.
+
+        False when its token is not ``expected`` any more (None: new), or its revision is gone.
+        """
 
     def update_alias(self, alias: Alias, *, expected: str) -> bool:
         """Write the alias's record alone if its token is still ``expected``."""

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from fal_serverless.runtime import failures
 from fal_serverless.runtime.events import event_of, fits, request_of
 from fal_serverless.runtime.loader import BundleError, Loaded, load
 
@@ -58,9 +59,12 @@ class Runtime:
         remaining = context.get_remaining_time_in_millis() / 1000 if context else 30.0
         request = request_of(event)
         job = event.get("fal", {}).get("job")
-        if not job:
-            return event_of(self.mode.answer(request, remaining), self.loaded.revision)
-        return _queued(self.mode, request, remaining, job, self.loaded.revision)
+        if job:
+            result = _queued(self.mode, request, remaining, job, self.loaded.revision)
+        else:
+            result = event_of(self.mode.answer(request, remaining), self.loaded.revision)
+        failures.note(result["statusCode"], context)
+        return result
 
 
 def _queued(

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import boto3
 import pytest
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Stack
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+EVENTS = Path(__file__).resolve().parents[1] / "events"
 
 TEXT = """
 from fal_serverless import isolated
@@ -72,34 +79,85 @@ def test_logs_of_one_request_of_failures_and_of_a_revision(stack: Stack, served)
     assert "not a duration" in wrong.errors
 
 
-def test_a_rollback_under_load_fails_no_request(stack: Stack, served):
-    answers: list[tuple[int, str | None]] = []
+@dataclass(frozen=True)
+class Told:
+    """One request of the load: when it began and ended, and what came back."""
+
+    begun: float
+    ended: float
+    status: int
+    revision: str | None
+
+
+@contextmanager
+def load(stack: Stack, label: str, *, rate: int = 50, workers: int = 24):
+    """So many requests a second until the block ends; fewer where the machine cannot keep up."""
+    told: list[Told] = []
+    begun: list[Future[None]] = []
     stop = threading.Event()
+    free = threading.Semaphore(workers)
 
-    def load() -> None:
-        while not stop.is_set():
-            answer = stack.call("spoken", body={})
-            answers.append((answer.status, answer.header("x-fal-revision")))
+    def one() -> None:
+        try:
+            start = time.monotonic()
+            answer = stack.call(label, body={})
+            found = (answer.status, answer.header("x-fal-revision"))
+            told.append(Told(start, time.monotonic(), *found))
+        finally:
+            free.release()
 
-    callers = [threading.Thread(target=load) for _ in range(4)]
-    for caller in callers:
-        caller.start()
-    try:
+    with ThreadPoolExecutor(workers) as pool:
+
+        def pace() -> None:
+            due = time.monotonic()
+            while not stop.wait(max(0.0, due - time.monotonic())):
+                free.acquire()
+                begun.append(pool.submit(one))
+                due = max(due + 1 / rate, time.monotonic() - 1)
+
+        pacer = threading.Thread(target=pace)
+        pacer.start()
+        try:
+            yield told
+        finally:
+            stop.set()
+            pacer.join()
+    for request in begun:
+        request.result()
+
+
+def test_a_rollback_at_fifty_requests_a_second_fails_none(stack: Stack, served):
+    with load(stack, "spoken") as told:
+        assert until(lambda: len(told) >= 150, 60)
+        before = time.monotonic()
         back = stack.run("alias", "rollback", "spoken", "--json").json()
-        until(lambda: answers and answers[-1][1] == served[1])
-    finally:
-        stop.set()
-        for caller in callers:
-            caller.join()
+        after = time.monotonic()
+        assert until(lambda: sum(item.begun > after for item in told) >= 100, 60)
     assert back["revision"] == served[1]
-    assert {status for status, _ in answers} == {200}
-    assert answers[-1][1] == served[1]
-    assert (
-        stack.run("alias", "rollback", "spoken", "--to", served[0], "--json").json()["revision"]
-        == served[0]
+    assert {item.status for item in told} == {200}
+    assert {item.revision for item in told if item.ended < before} == {served[2]}
+    # It is Lambda's alias that moves: whoever asks once the command is done gets the old one.
+    assert {item.revision for item in told if item.begun > after} == {served[1]}
+    first = min(item.ended for item in told if item.revision == served[1])
+    rate = len(told) / (max(item.ended for item in told) - min(item.begun for item in told))
+    print(
+        f"{len(told)} requests, {rate:.0f} a second; the command took {after - before:.2f} s, the "
+        f"first answer of the old revision came {first - before:.2f} s after it was begun"
     )
+
+
+def test_a_rollback_to_a_revision_and_its_history(stack: Stack, served):
+    stack.run("alias", "set", "spoken", served[1])
+    back = stack.run("alias", "rollback", "spoken", "--to", served[0], "--json").json()
+    assert back["revision"] == served[0]
     past = stack.run("alias", "history", "spoken", "--json").json()["history"]
-    assert [item["revision"] for item in past][:3] == [served[0], served[1], served[2]]
+    assert [(item["action"], item["revision"]) for item in past[:2]] == [
+        ("rollback", served[0]),
+        ("set", served[1]),
+    ]
+    principal = stack.run("auth", "hello", "--json").json()["principal"]
+    assert {item["by"] for item in past} == {principal}
+    assert principal in stack.run("alias", "history", "spoken").output
     assert stack.run("alias", "rollback", "spoken", "--to", "nothing", ok=False).status == 3
 
 
@@ -107,13 +165,66 @@ def test_a_split_begins_is_listed_and_ends(stack: Stack, served):
     stack.run("alias", "set", "spoken", served[2])
     begun = stack.run("alias", "split", "spoken", f"{served[0]}=10", "--json").json()
     assert begun["split"] == {served[0]: 10}
-    listed = stack.run("alias", "list", "--json").json()["aliases"]
-    assert next(i for i in listed if i["alias"] == "spoken")["split"] == {served[0]: 10}
+    assert begun["alarm"] is None
+    assert listed(stack)["split"] == {served[0]: 10}
     refused = stack.run("function", "delete", served[0], ok=False)
     assert refused.status == 5
     assert stack.run("alias", "split", "spoken", "--stop", "--json").json()["split"] is None
     for wrong in ((), (f"{served[0]}=0",), (f"{served[2]}=5",), ("x=5",)):
         assert stack.run("alias", "split", "spoken", *wrong, ok=False).status == 2
+    for limit in ("0", "100%", "some"):
+        words = (f"{served[0]}=10", "--abort-on-errors", limit)
+        assert stack.run("alias", "split", "spoken", *words, ok=False).status == 2
+
+
+def listed(stack: Stack) -> dict:
+    found = stack.run("alias", "list", "--json").json()["aliases"]
+    return next(item for item in found if item["alias"] == "spoken")
+
+
+@pytest.fixture
+def clients(stack: Stack):
+    endpoint = stack.run("local", "status", "--json").json()["endpoint_url"]
+    session = boto3.Session("test", "test", region_name="us-east-1")
+    return lambda service: session.client(service, endpoint_url=endpoint)
+
+
+def test_an_alarm_ends_a_split(stack: Stack, served, clients):
+    """The emulator's CloudWatch calls no Lambda function, so its event is a file."""
+    stack.run("alias", "set", "spoken", served[2])
+    words = ("alias", "split", "spoken", f"{served[0]}=10", "--abort-on-errors", "5%")
+    assert "more than 5% fail" in stack.run(*words).output
+    about = listed(stack)
+    assert (about["split"], about["abort_on_errors"]) == ({served[0]: 10}, 5)
+    cloudwatch, functions = clients("cloudwatch"), clients("lambda")
+    (alarm,) = cloudwatch.describe_alarms(AlarmNames=[about["alarm"]])["MetricAlarms"]
+    (guard,) = alarm["AlarmActions"]
+    function = f"fal-{stack.user}-spoken-z"
+    live = functions.get_alias(FunctionName=function, Name="spoken")
+    assert list(live["RoutingConfig"]["AdditionalVersionWeights"].values()) == [0.1]
+    event = json.loads((EVENTS / "split_alarm.json").read_bytes())
+    event["alarmData"]["alarmName"] = about["alarm"]
+    for said in ("ended the split", "already"):
+        invoked = functions.invoke(FunctionName=guard, Payload=json.dumps(event))
+        assert said in json.loads(invoked["Payload"].read())
+    live = functions.get_alias(FunctionName=function, Name="spoken")
+    assert "RoutingConfig" not in live
+    assert not cloudwatch.describe_alarms(AlarmNames=[about["alarm"]])["MetricAlarms"]
+    about = listed(stack)
+    assert (about["split"], about["alarm"], about["revision"]) == (None, None, served[2])
+    newest = stack.run("alias", "history", "spoken", "--json").json()["history"][0]
+    assert (newest["action"], newest["by"], newest["split"]) == ("abort", "alarm", {served[0]: 10})
+    assert stack.call("spoken", body={}).header("x-fal-revision") == served[2]
+
+
+@pytest.mark.parametrize("then", [("split", "spoken", "--stop"), ("rollback", "spoken")])
+def test_no_alarm_outlives_its_split(stack: Stack, served, clients, then):
+    stack.run("alias", "set", "spoken", served[2])
+    stack.run("alias", "split", "spoken", f"{served[0]}=10", "--abort-on-errors", "5%")
+    alarm = listed(stack)["alarm"]
+    stack.run("alias", *then)
+    assert listed(stack)["alarm"] is None
+    assert not clients("cloudwatch").describe_alarms(AlarmNames=[alarm])["MetricAlarms"]
 
 
 SECRETIVE = """

@@ -97,6 +97,8 @@ def test_aliases_are_conditional(registry):
         split=("r2", 10),
     )
     route = route_of(revision)
+    assert not registry.put_alias(alias, route, expected=None)
+    registry.add_revision(revision, route_of(revision))
     assert registry.put_alias(alias, route, expected=None)
     assert not registry.put_alias(alias, route, expected=None)
     assert registry.alias(OWNER, "web") == alias

@@ -65,6 +65,7 @@ def test_outputs_are_those_that_the_command_reads():
         "QueueUrl",
         "Version",
         "SourceDigest",
+        "GuardFunctionArn",
     }
 
 

@@ -15,6 +15,7 @@ from fal_serverless.publish.apply import Publisher
 from fal_serverless.publish.state import LEASE_SECONDS
 from fal_serverless.spec import FunctionSpec
 from tests.fakes import (
+    FakeAlarms,
     FakeArtifacts,
     FakeClock,
     FakeFunctions,
@@ -24,7 +25,7 @@ from tests.fakes import (
     Killed,
 )
 
-TARGET = publish.Target(owner="1234567", stack="s", role="arn:role", images="repo")
+TARGET = publish.Target(owner="1234567", stack="s", role="arn:role", images="repo", by="arn:me")
 
 
 class World:
@@ -32,11 +33,13 @@ class World:
         self.fuse = Fuse()
         self.registry = FakeRegistry(self.fuse)
         self.functions = FakeFunctions(self.fuse)
+        self.alarms = FakeAlarms(self.fuse)
         self.clock = FakeClock()
         self.publisher = Publisher(
             artifacts=FakeArtifacts(self.fuse),
             functions=self.functions,
             registry=self.registry,
+            alarms=self.alarms,
             clock=self.clock,
             images=FakeImages(self.fuse),
         )
@@ -232,7 +235,7 @@ def test_a_used_revision_is_not_deleted():
     assert len(world.registry.revisions(TARGET.owner)) == 2
     aliases.delete_revisions(world.registry, world.functions, (first,))
     assert world.functions.versions(first.function) == (second.version,)
-    aliases.delete(world.registry, world.functions, TARGET.owner, "web")
+    aliases.delete(world.registry, world.functions, world.alarms, TARGET.owner, "web")
     aliases.delete_revisions(world.registry, world.functions, (second,))
     assert world.functions.live == {}
     assert world.registry.routes == {}
