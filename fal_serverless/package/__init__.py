@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from fal_serverless.errors import SpecError
+from fal_serverless.names import HANDLER
 from fal_serverless.package import bundle as bundles
 from fal_serverless.package import layer as layers
 from fal_serverless.package import requirements, sizes
@@ -133,7 +134,7 @@ def build(
         folder=found.path.parent,
     )
     extra = [*found.sources, *bundles.user_files(spec.files, found.path.parent)]
-    lock, made = _requirements_layer(spec, cache, progress, run)
+    lock, made = requirements_layer(spec, cache, progress, run)
     with _step(progress, "prepare the runtime layer"):
         runtime = build_runtime_layer(spec.environment.python, cache)
     files = bundles.entries(
@@ -158,13 +159,16 @@ def build(
         parts=parts,
         openapi=description.openapi if description else None,
     )
-    why = _why_image(built, wanted_kind)
+    why = why_image(spec, parts, wanted_kind)
     if not why:
         sizes.check(spec.name, parts)
         return built
     with _step(progress, "build the image"):
         image = build_image(
-            built,
+            spec,
+            built.layers,
+            bundle,
+            handler=HANDLER,
             cache=cache,
             base=spec.base or base,
             owner=owner,
@@ -172,34 +176,6 @@ def build(
             connect=connect,
         )
     return replace(built, kind="image", image=image, why=why)
-
-
-def environment_layers(
-    spec: FunctionSpec, *, cache: Path, progress: Progress, run: Runner = run_uv
-) -> tuple[Layer, ...]:
-    """The layers of an environment without a function: the requirements' and the runtime's.
-
-    Raises:
-        SpecError: the environment cannot be made of layers.
-        RequirementsError: the requirements have no answer for the target.
-        PackageTooLargeError: they are above Lambda's limit.
-        PackagingError: uv failed.
-    """
-    refuse_containers(spec)
-    _, made = _requirements_layer(spec, cache, progress, run)
-    runtime = build_runtime_layer(spec.environment.python, cache)
-    sizes.check(spec.name, {**(made.parts if made else {}), "runtime": runtime.unzipped})
-    return (*([made] if made else []), runtime)
-
-
-def refuse_containers(spec: FunctionSpec) -> None:
-    """Raises SpecError for a function that asks for a container where layers alone will do."""
-    if spec.kind == "container":
-        raise SpecError(
-            f"'{spec.name}' cannot be called in a container.",
-            reason="calls from Python run in environments that are made of layers",
-            hint="serve it, or call it with .on(kind='virtualenv')",
-        )
 
 
 def _check_kind(spec: FunctionSpec, wanted: str) -> None:
@@ -211,17 +187,23 @@ def _check_kind(spec: FunctionSpec, wanted: str) -> None:
         )
 
 
-def _why_image(built: Package, wanted: str) -> str:
-    """Why a package becomes an image, for people; ``""`` when it does not."""
-    if built.spec.kind == "container":
+def why_image(spec: FunctionSpec, parts: Mapping[str, int], wanted: str = "auto") -> str:
+    """Why something becomes an image, for people; ``""`` when it does not.
+
+    Args:
+        parts: unzipped bytes by package.
+        wanted: ``layer``, ``image`` or ``auto``.
+    """
+    if spec.kind == "container":
         return "kind='container' asks for one"
     if wanted == "image":
         return "--package image asks for one"
-    if wanted == "layer" or built.unzipped <= sizes.UNZIPPED_MAX:
+    unzipped = sum(parts.values())
+    if wanted == "layer" or unzipped <= sizes.UNZIPPED_MAX:
         return ""
     return (
-        f"it is {built.unzipped / 1e6:.1f} MB unzipped, and layers take "
-        f"{sizes.UNZIPPED_MAX / 1e6:.1f} MB: {sizes.largest(built.parts)}"
+        f"it is {unzipped / 1e6:.1f} MB unzipped, and layers take "
+        f"{sizes.UNZIPPED_MAX / 1e6:.1f} MB: {sizes.largest(parts)}"
     )
 
 
@@ -231,9 +213,16 @@ def _with_pydantic(found: Discovered, wanted: tuple[str, ...]) -> FunctionSpec:
     return found.function.spec((*wanted, PYDANTIC))
 
 
-def _requirements_layer(
+def requirements_layer(
     spec: FunctionSpec, cache: Path, progress: Progress, run: Runner
 ) -> tuple[Lock | None, Layer | None]:
+    """The lock and the layer of a function's requirements, if it has any.
+
+    Raises:
+        RequirementsError: the requirements have no answer for the target.
+        ArchitectureError: a shared object is not made for the target.
+        PackagingError: uv failed.
+    """
     environment = spec.environment
     if not environment.requirements:
         return None, None

@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fal_serverless.names import HANDLER
 from fal_serverless.package import layer as layers
 from fal_serverless.package.lock import resolve
 from fal_serverless.package.oci.base import look_up
@@ -20,12 +19,13 @@ from fal_serverless.package.oci.tar import OPT, Blob, describe, remembered
 from fal_serverless.spec import Environment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from fal_serverless.package import Package
+    from fal_serverless.package.bundle import Bundle
     from fal_serverless.package.oci.reference import Reference
     from fal_serverless.package.uv import Runner
+    from fal_serverless.spec import FunctionSpec
 
 CLIENT = "awslambdaric==4.2.2"
 """AWS's runtime client: asks Lambda for events and calls the handler."""
@@ -58,17 +58,22 @@ class BuiltImage:
 
 
 def build_image(
-    built: Package,
+    spec: FunctionSpec,
+    needed: Sequence[layers.Layer],
+    bundle: Bundle,
     *,
+    handler: str,
     cache: Path,
     base: str,
     owner: str,
     run: Runner,
     connect: Callable[[Reference], Repository] = Repository,
 ) -> BuiltImage:
-    """The image of a package whose layers and bundle are built.
+    """The image of a function whose layers and bundle are built.
 
     Args:
+        needed: in Lambda's order, the runtime's last.
+        handler: what Lambda's runtime client calls.
         base: name, or ``""`` for AWS's own.
         owner: user id.
         connect: makes the repository of the base, with its login.
@@ -79,7 +84,7 @@ def build_image(
         OperationError: its registry failed.
         PackagingError: uv failed.
     """
-    environment = built.spec.environment
+    environment = spec.environment
     found = look_up(
         base or f"{AWS_BASE}:{environment.python}",
         environment.architecture,
@@ -87,22 +92,22 @@ def build_image(
         connect,
     )
     ours = [("runtime client", _client(environment, cache, run))]
-    *needed, runtime = built.layers
-    ours += [("requirements", _blob(made, OPT, cache)) for made in needed]
-    top = describe([(runtime.path, OPT), (built.bundle.path, f"{TASK[1:]}/")], {"data": DATA})
+    *below, runtime = needed
+    ours += [("requirements", _blob(made, OPT, cache)) for made in below]
+    top = describe([(runtime.path, OPT), (bundle.path, f"{TASK[1:]}/")], {"data": DATA})
     ours.append(("function", top))
     image = assemble(
         found,
         ours,
         entrypoint=[f"python{environment.python}", "-m", "awslambdaric"],
-        command=[HANDLER],
+        command=[handler],
         variables={
             # The function's own packages win over the client's.
             "PYTHONPATH": f"{TASK}:/opt/python:/opt/client/python",
             "LAMBDA_TASK_ROOT": TASK,
         },
         folder=TASK,
-        labels={"fal-serverless.owner": owner, "fal-serverless.name": built.spec.name},
+        labels={"fal-serverless.owner": owner, "fal-serverless.name": spec.name},
     )
     return BuiltImage(image, cache / "images")
 

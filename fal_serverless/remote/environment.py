@@ -8,14 +8,16 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fal_serverless import package, publish
-from fal_serverless.package import bundle as bundles
-from fal_serverless.package.archive import Entry
+from fal_serverless import publish
+from fal_serverless.errors import SpecError
+from fal_serverless.package import environment as environments
 from fal_serverless.publish.lease import lease
 from fal_serverless.publish.plan import bundle_key, layer_key, layer_name
 from fal_serverless.publish.state import Code
 
 if TYPE_CHECKING:
+    from fal_serverless.package.bundle import Bundle
+    from fal_serverless.package.image import BuiltImage
     from fal_serverless.package.layer import Layer
     from fal_serverless.publish import Target
     from fal_serverless.spec import FunctionSpec
@@ -25,34 +27,56 @@ HANDLER = "fal_serverless.runtime.call.handler"
 PREFIX = "fal-env-"
 
 
-def ensure(spec: FunctionSpec, space: Workspace, cache: Path) -> str:
+def ensure(spec: FunctionSpec, space: Workspace, cache: Path, base: str = "") -> str:
     """The name of the Lambda function for ``spec``; it is made when it is not there.
+
+    Args:
+        base: image of functions that name none, ``""`` for AWS's own.
 
     Raises:
         RequirementsError: the requirements have no answer for the target.
-        PackageTooLargeError: they are above Lambda's limit.
+        SpecError: it would be an image, where none can run.
         AwsError: AWS refused a step.
     """
     publisher = space.publisher
-    layers = package.environment_layers(spec, cache=cache, progress=publisher.progress)
-    name = function_name(spec, space.target, [layer.digest for layer in layers])
+    base = spec.base or base
+    found = environments.needs(spec, cache=cache, progress=publisher.progress)
+    name = function_name(spec, space.target, found.names(base))
     if publisher.functions.get(name) is not None:
         return name
+    if found.why and space.local:
+        raise _nothing_runs_images(spec, found.why)
     space.secrets.require(spec.secrets)
     space.logs.keep(name, space.outputs.log_days)
     with lease(publisher.registry, name, publisher.clock):
         if publisher.functions.get(name) is None:
-            _create(name, spec, space, [_layer(layer, spec, space) for layer in layers])
+            with tempfile.TemporaryDirectory(prefix="fal-env-") as work:
+                bundle = environments.placeholder(spec, Path(work))
+                if found.why:
+                    built = environments.image(
+                        spec,
+                        found,
+                        bundle,
+                        handler=HANDLER,
+                        cache=cache,
+                        base=base,
+                        owner=space.user,
+                        connect=space.images.repository,
+                    )
+                    _create(name, spec, space, _pushed(built, space), [])
+                else:
+                    layers = [_layer(layer, spec, space) for layer in found.layers]
+                    _create(name, spec, space, _uploaded(bundle, space), layers)
     return name
 
 
-def function_name(spec: FunctionSpec, target: Target, layers: list[str]) -> str:
+def function_name(spec: FunctionSpec, target: Target, needs: list[str]) -> str:
     """``fal-env-<digest>`` of everything that makes two environments differ. Pure."""
     environment = spec.environment
     facts = [
         target.owner,
         target.stack,
-        layers,
+        needs,
         environment.python,
         environment.architecture,
         spec.memory,
@@ -81,20 +105,26 @@ def _layer(layer: Layer, spec: FunctionSpec, space: Workspace) -> str:
     )
 
 
-def _create(name: str, spec: FunctionSpec, space: Workspace, layers: list[str]) -> None:
-    publisher, target = space.publisher, space.target
+def _pushed(built: BuiltImage, space: Workspace) -> Code:
+    if not space.images.has(built.digest):
+        space.images.push(built, space.publisher.progress.advance)
+    return Code(image=f"{space.target.images}@{built.digest}")
+
+
+def _uploaded(bundle: Bundle, space: Workspace) -> Code:
+    artifacts, key = space.publisher.artifacts, bundle_key(bundle.sha256)
+    if not artifacts.has(key):
+        artifacts.upload(key, bundle.path)
+    return Code(bucket=artifacts.bucket, key=key)
+
+
+def _create(name: str, spec: FunctionSpec, space: Workspace, code: Code, layers: list[str]) -> None:
+    target = space.target
     variables = {
         **publish.variables(spec, target, revision=""),
         "FAL_SECRETS": ",".join(spec.secrets),
     }
     publish.check_environment(spec, variables)
-    with tempfile.TemporaryDirectory(prefix="fal-env-") as work:
-        # Lambda wants a package, and the layers hold everything.
-        about = json.dumps({"python": spec.environment.python}).encode()
-        bundle = bundles.write(Path(work), {"environment.json": Entry(about)})
-        key = bundle_key(bundle.sha256)
-        if not publisher.artifacts.has(key):
-            publisher.artifacts.upload(key, bundle.path)
     configuration = publish.configuration(
         spec,
         target,
@@ -103,5 +133,13 @@ def _create(name: str, spec: FunctionSpec, space: Workspace, layers: list[str]) 
         variables=variables,
         description="fal-serverless environment of remote calls",
     )
-    code = Code(bucket=publisher.artifacts.bucket, key=key)
-    publisher.functions.create(name, code, configuration, {"fal-serverless:owner": target.owner})
+    tags = {"fal-serverless:owner": target.owner}
+    space.publisher.functions.create(name, code, configuration, tags)
+
+
+def _nothing_runs_images(spec: FunctionSpec, why: str) -> SpecError:
+    return SpecError(
+        f"'{spec.name}' cannot be called on the embedded stack.",
+        reason=f"its environment becomes an image, and the emulator runs none: {why}",
+        hint="call it on AWS, or on this machine with .on(host=LocalHost())",
+    )

@@ -109,5 +109,5 @@ def runner(function: IsolatedFunction[..., Any], host: LambdaHost) -> Runner:
         space, remote = _spaces[place]
         key = (*place, spec.replace(name=""))
         if key not in _ready:
-            _ready[key] = ensure(spec, space, found.home / "cache")
+            _ready[key] = ensure(spec, space, found.home / "cache", found.base_image)
     return Runner(content, _ready[key], remote, spec)

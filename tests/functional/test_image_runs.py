@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import os
 import queue
@@ -16,13 +18,16 @@ from pathlib import Path
 
 import pytest
 
-from fal_serverless import package
+from fal_serverless import isolated, package
 from fal_serverless.discover import discover
 from fal_serverless.local.processes import free_port
+from fal_serverless.package import environment
 from fal_serverless.package.oci.push import push
 from fal_serverless.package.oci.reference import parse
 from fal_serverless.package.oci.registry import Repository
 from fal_serverless.publish.apply import Silent
+from fal_serverless.remote import calls
+from fal_serverless.remote.environment import HANDLER
 from tests.support.base import interpreter_tar, layout
 from tests.support.runtime_api import RuntimeApi
 
@@ -116,10 +121,63 @@ def test_the_unpacked_image_answers_an_event(tmp_path, base):
     assert config["WorkingDir"] == "/var/task"
     if os.geteuid() != 0:
         pytest.skip("unpacked; running it in a chroot needs root")
-    answers(tmp_path / "root", config)
+    event = {
+        "rawPath": "/",
+        "rawQueryString": "",
+        "headers": {},
+        "requestContext": {"http": {"method": "POST", "sourceIp": "1.2.3.4"}},
+        "body": '{"name": "n"}',
+        "isBase64Encoded": False,
+    }
+    answer = answered(tmp_path / "root", config, event)
+    assert answer["statusCode"] == 200, answer
+    assert json.loads(answer["body"]) == {
+        "name": "n",
+        "six": "six",
+        "words": "so be it",
+        "data": "/mnt/data",
+    }
+    assert answer["headers"]["x-fal-revision"] == "the-revision"
 
 
-def answers(root, config):
+@pytest.mark.skipif(os.geteuid() != 0, reason="running it in a chroot needs root")
+def test_an_image_for_calls_runs_what_it_is_sent(tmp_path, base):
+    @isolated(kind="container", requirements=["six"])
+    def double(number):
+        import six
+
+        return six.__name__, number * 2
+
+    spec = double.spec(("six",))
+    cache = tmp_path / "cache"
+    needs = environment.needs(spec, cache=cache, progress=Silent())
+    assert "container" in needs.why
+    built = environment.image(
+        spec,
+        needs,
+        environment.placeholder(spec, tmp_path / "work"),
+        handler=HANDLER,
+        cache=cache,
+        base=base,
+        owner="12",
+        connect=Repository,
+    )
+    with docker_registry(tmp_path) as host:
+        place = Repository(parse(f"{host}/fal"))
+        push(built.image, place, cache=built.cache, tag="1")
+        copied = f"oci:{tmp_path / 'copy'}:1"
+        run("skopeo", "copy", "-q", "--src-tls-verify=false", f"docker://{host}/fal:1", copied)
+    run("umoci", "raw", "unpack", "--image", f"{tmp_path / 'copy'}:1", str(tmp_path / "root"))
+    config = json.loads(run("skopeo", "inspect", "--config", copied))["config"]
+    event = calls.event_of(calls.pickled(double))
+    with io.BytesIO() as arguments:
+        calls.write_arguments("double", (21,), {}, arguments)
+        event["arguments"] = base64.b64encode(arguments.getvalue()).decode()
+    answer = answered(tmp_path / "root", config, event)
+    assert calls.value_of("double", answer, lambda: None) == ("six", 42)
+
+
+def answered(root, config, event):
     """Run what the image's configuration says, inside its root, beside a stand-in of Lambda."""
     (root / "dev").mkdir(exist_ok=True)
     (root / "dev" / "null").touch()
@@ -145,14 +203,6 @@ def answers(root, config):
         stderr=subprocess.STDOUT,
     )
     try:
-        event = {
-            "rawPath": "/",
-            "rawQueryString": "",
-            "headers": {},
-            "requestContext": {"http": {"method": "POST", "sourceIp": "1.2.3.4"}},
-            "body": '{"name": "n"}',
-            "isBase64Encoded": False,
-        }
         kind, answer = api.invoke(event)
     except queue.Empty:
         kind, answer = "nothing", {}
@@ -161,14 +211,7 @@ def answers(root, config):
         printed = process.communicate()[0].decode()
         api.close()
     assert kind == "response", printed
-    assert answer["statusCode"] == 200, answer
-    assert json.loads(answer["body"]) == {
-        "name": "n",
-        "six": "six",
-        "words": "so be it",
-        "data": "/mnt/data",
-    }
-    assert answer["headers"]["x-fal-revision"] == "the-revision"
+    return answer
 
 
 def test_two_runs_in_two_folders_make_the_same_image(tmp_path, base):

@@ -18,7 +18,7 @@ from fal_serverless.errors import (
     SerializationError,
     SpecError,
 )
-from fal_serverless.package import bundle, pickling, refuse_containers, requirements, sizes
+from fal_serverless.package import bundle, pickling, requirements, sizes
 from fal_serverless.package.archive import Entry, write_zip
 from fal_serverless.package.describe import describe
 from fal_serverless.spec import FunctionSpec
@@ -152,10 +152,3 @@ def test_discovery(tmp_path):
     with pytest.raises(DiscoveryError) as caught:
         discover(broken, "f")
     assert "ZeroDivisionError" in caught.value.reason
-
-
-@pytest.mark.parametrize("changes", [{"kind": "container"}])
-def test_options_that_cannot_be_fulfilled_are_refused(changes):
-    with pytest.raises(SpecError, match="'f' cannot"):
-        refuse_containers(FunctionSpec(name="f", **changes))
-    refuse_containers(FunctionSpec(name="f"))
