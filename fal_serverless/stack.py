@@ -39,6 +39,8 @@ class Outputs:
         log_days: how long the logs of functions are kept.
         version: of fal-serverless that it was deployed from; ``""`` before stacks told.
         digest: of the sources that it was deployed from; ``""`` when SAM deployed it.
+        manager: name of the Lambda function behind the management API.
+        api_url: of the management API.
     """
 
     name: str
@@ -55,6 +57,8 @@ class Outputs:
     log_days: int = 30
     version: str = ""
     digest: str = ""
+    manager: str = ""
+    api_url: str = ""
 
 
 def outputs_of(name: str, values: Mapping[str, str]) -> Outputs:
@@ -79,6 +83,8 @@ def outputs_of(name: str, values: Mapping[str, str]) -> Outputs:
             log_days=int(values["LogRetentionDays"]),
             version=values.get("Version", ""),
             digest=_given(values.get("SourceDigest", NOTHING)),
+            manager=values["ManagerFunctionName"],
+            api_url=values["ApiUrl"],
         )
     except (KeyError, ValueError) as error:
         raise StackError(
@@ -239,7 +245,7 @@ def digest() -> str:
     package = folder / "fal_serverless" if (folder / "fal_serverless").is_dir() else folder.parent
     files = [folder / "template.yaml", *sorted((folder / "infra").rglob("*"))]
     files += [*sorted((folder / "lambda_layers").rglob("*")), *sorted(package.glob("*.py"))]
-    for part in ("gateway", "aws"):
+    for part in ("gateway", "aws", "manage", "publish"):
         files += sorted((package / part).rglob("*.py"))
     found = hashlib.sha256()
     for path in files:

@@ -18,19 +18,38 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
-MODULES = ("__init__.py", "_version.py", "errors.py", "images.py", "keys.py", "names.py", "spec.py")
+MODULES = (
+    "__init__.py",
+    "_version.py",
+    "errors.py",
+    "images.py",
+    "keys.py",
+    "logs.py",
+    "names.py",
+    "spec.py",
+    "users.py",
+)
 AWS = (
     "__init__.py",
+    "alarms.py",
     "ambient.py",
     "dynamodb_wire.py",
     "lambda_invoke.py",
+    "lambdas.py",
+    "logs.py",
     "queue_items.py",
     "queue_store.py",
     "queue_work.py",
+    "records.py",
+    "registry.py",
     "registry_read.py",
+    "session.py",
     "signing.py",
+    "table.py",
     "wire.py",
 )
+WHOLE = ("gateway", "manage", "publish")
+"""Packages that go along whole: gateway, worker and manager are built of the same files."""
 
 GUARD_AWS = (
     "__init__.py",
@@ -56,8 +75,9 @@ def function(target: Path) -> None:
         copy(source / name, ours / name)
     for name in AWS:
         copy(source / "aws" / name, ours / "aws" / name)
-    for path in sorted((source / "gateway").rglob("*.py")):
-        copy(path, ours / "gateway" / path.relative_to(source / "gateway"))
+    for name in WHOLE:
+        for path in sorted((source / name).rglob("*.py")):
+            copy(path, ours / path.relative_to(source))
     compiled(target, "/var/task")
 
 
@@ -65,7 +85,7 @@ def guard(target: Path) -> None:
     """Ends splits whose alarms go off: what publishing is made of, on the runtime's own boto3."""
     source = package_folder()
     ours = target / "fal_serverless"
-    for name in (*MODULES, "users.py", "guard_handler.py"):
+    for name in (*MODULES, "guard_handler.py"):
         copy(source / name, ours / name)
     for name in GUARD_AWS:
         copy(source / "aws" / name, ours / "aws" / name)

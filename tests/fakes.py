@@ -246,6 +246,7 @@ class FakeRegistry:
         self.kept: dict[tuple[str, str], object] = {}
         self.alias_records: dict[tuple[str, str], object] = {}
         self.routes: dict[str, object] = {}
+        self.shown_keys: dict[str, list[dict[str, object]]] = {}
         self.tokens = itertools.count()
 
     def take_lease(self, name, holder, now):
@@ -314,6 +315,9 @@ class FakeRegistry:
     def _same(self, owner, name, expected):
         found = self.alias_records.get((owner, name))
         return (found.token if found else None) == expected
+
+    def keys(self, owner):
+        return tuple(self.shown_keys.get(owner, ()))
 
     def touch(self, owner, name):
         """Somebody else writes the alias."""

@@ -38,13 +38,19 @@ class LambdaLogs:
     sleep: Callable[[float], None] = time.sleep
     now: Callable[[], float] = time.time
 
-    def since(self, function: str, start: int) -> tuple[LogEvent, ...]:
-        """Events since ``start`` (epoch milliseconds), oldest first; none without a log.
+    def since(self, function: str, start: int, until: int | None = None) -> tuple[LogEvent, ...]:
+        """Events since ``start``, oldest first; none without a log.
+
+        Args:
+            start: epoch milliseconds.
+            until: that of the last ones wanted, or None.
 
         Raises:
             AwsError: CloudWatch refused, also after waiting.
         """
-        found = {event.id: event for event in self._pages(function, start)}
+        if until is not None and until < start:
+            return ()
+        found = {event.id: event for event in self._pages(function, start, until)}
         return tuple(sorted(found.values(), key=lambda event: event.time))
 
     def follow(self, function: str, start: int) -> Iterator[LogEvent]:
@@ -84,8 +90,10 @@ class LambdaLogs:
                 if error_code(error) != "ResourceNotFoundException":
                     raise
 
-    def _pages(self, function: str, start: int) -> Iterator[LogEvent]:
+    def _pages(self, function: str, start: int, until: int | None) -> Iterator[LogEvent]:
         arguments: dict[str, Any] = {"logGroupName": log_group(function), "startTime": start}
+        if until is not None:
+            arguments["endTime"] = until
         told: Counter[str] = Counter()
         while True:
             page = self._page(function, arguments)

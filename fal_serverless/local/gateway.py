@@ -41,6 +41,7 @@ def launch(
     command += ["--endpoint-url", endpoint, "--domain", DOMAIN]
     command += ["--requests", outputs.requests, "--queue-url", outputs.queue_url]
     command += ["--bucket", outputs.bucket, "--private-webhooks"]
+    command += ["--manager", outputs.manager]
     if certificate:
         command += ["--certificate", certificate, "--certificate-key", key]
     process = processes.start(command, environ=variables, cwd=log.parent, log=log, port=port)

@@ -58,6 +58,10 @@ def test_a_thousand_events_on_moto_and_the_whole_life_of_a_group():
         )
         events = found.since("fal-f", base + 10)
         assert [event.message for event in events] == [f"line {n}" for n in range(10, 1000)]
+        events = found.since("fal-f", base + 10, base + 12)
+        assert [event.message for event in events] == [f"line {n}" for n in (10, 11, 12)]
+        # CloudWatch refuses an end before the beginning.
+        assert found.since("fal-f", base + 10, base + 9) == ()
         found.delete("fal-f")
         found.delete("fal-f")
         assert found.since("fal-f", 0) == ()

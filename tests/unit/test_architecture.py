@@ -46,13 +46,14 @@ def test_import_directions(path: Path):
         assert "cli" not in ours
     forbidden = {
         "package": {"publish", "aws", "gateway", "local", "remote"},
-        "publish": {"aws", "gateway", "local", "remote"},
-        "gateway": {"package", "publish", "local", "runtime", "remote"},
+        "publish": {"aws", "gateway", "local", "remote", "manage"},
+        "gateway": {"package", "publish", "local", "runtime", "remote", "manage"},
+        "manage": {"package", "local", "runtime", "remote"},
         "runtime": {"package", "publish", "aws", "gateway", "local", "remote"},
     }
     wired = {"lambda_handler.py", "server.py"}
     assert not ours & forbidden.get(part, set())
-    if part == "gateway" and path.name not in wired:
+    if part in ("gateway", "manage") and path.name not in wired:
         assert "aws" not in ours
 
 

@@ -26,16 +26,24 @@ TEXT = (stack.root() / "template.yaml").read_text(encoding="utf-8")
 TEMPLATE = yaml.load(TEXT, Loader=Loader)
 
 
-def statements():
-    for resource in TEMPLATE["Resources"].values():
-        for policy in resource.get("Properties", {}).get("Policies", []):
+def statements(*names):
+    """Of the roles of these names, or of all."""
+    for name in names or TEMPLATE["Resources"]:
+        for policy in TEMPLATE["Resources"][name].get("Properties", {}).get("Policies", []):
             yield from policy["PolicyDocument"]["Statement"]
+
+
+def actions(statement):
+    found = statement["Action"]
+    return set(found if isinstance(found, list) else [found])
 
 
 def test_every_statement_names_its_resources():
     found = list(statements())
     assert len(found) >= 5
     for statement in found:
+        if statement["Effect"] == "Deny":
+            continue
         resources = statement["Resource"]
         for resource in resources if isinstance(resources, list) else [resources]:
             text = str(resource)
@@ -47,6 +55,64 @@ def test_gateway_and_worker_are_denied_environments_of_remote_calls():
     denied = [item for item in statements() if item["Effect"] == "Deny"]
     assert len(denied) == 2
     assert all("fal-env-*" in str(item["Resource"]) for item in denied)
+
+
+WRITES = {"dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"}
+
+
+def test_the_gateway_and_the_worker_never_write_the_registry():
+    table = {"GetAtt": "Table.Arn"}
+    for role in ("GatewayRole", "WorkerRole", "FunctionRole"):
+        for statement in statements(role):
+            assert statement["Resource"] != table or not actions(statement) & WRITES
+    (writing,) = [item for item in statements("ManagerRole") if item["Resource"] == table]
+    assert actions(writing) & WRITES == {"dynamodb:PutItem", "dynamodb:DeleteItem"}
+    # Keys with the hashes of their secrets, and identities, are out of its reach.
+    (kinds,) = writing["Condition"]["ForAllValues:StringLike"].values()
+    assert set(kinds) == {"USER#*", "ROUTE#*", "LEASE#*"}
+
+
+def test_the_manager_changes_aliases_of_served_functions_and_reads_their_logs():
+    found = list(statements("ManagerRole"))
+    everything = set().union(*map(actions, found))
+    assert {name for name in everything if name.startswith("lambda:")} == {
+        "lambda:CreateAlias",
+        "lambda:UpdateAlias",
+        "lambda:DeleteAlias",
+    }
+    assert all(item["Effect"] == "Allow" for item in found)
+    (changing,) = [item for item in found if "lambda:UpdateAlias" in actions(item)]
+    ends = [item["Sub"].rpartition(":function:")[2] for item in changing["Resource"]]
+    assert ends == ["fal-*-z", "fal-*-i"]
+    (reading,) = [item for item in found if "logs:FilterLogEvents" in actions(item)]
+    assert reading["Resource"]["Sub"].endswith(":log-group:/aws/lambda/fal-*")
+    (ending,) = [item for item in found if "cloudwatch:DeleteAlarms" in actions(item)]
+    assert ending["Resource"]["Sub"].endswith(":alarm:${AWS::StackName}-split-*")
+    assert len(found) == 5
+
+
+def test_the_gateway_alone_invokes_the_manager():
+    arn = {"GetAtt": "ManagerFunction.Arn"}
+    both = [arn, {"Sub": "${ManagerFunction.Arn}:$LATEST"}]
+    for role in ("GatewayRole", "WorkerRole", "FunctionRole"):
+        allowed = [
+            item
+            for item in statements(role)
+            if item["Effect"] == "Allow" and "ManagerFunction" in str(item["Resource"])
+        ]
+        assert [item["Resource"] for item in allowed] == ([both] if role == "GatewayRole" else [])
+    # Both may invoke names that begin with "fal-", and a stack's own name may.
+    denied = [item for item in statements("WorkerRole") if item["Effect"] == "Deny"]
+    assert arn in denied[0]["Resource"]
+    variables = TEMPLATE["Resources"]["GatewayFunction"]["Properties"]["Environment"]["Variables"]
+    assert variables["FAL_MANAGER"] == {"Ref": "ManagerFunction"}
+
+
+def test_every_function_of_the_gateways_code_is_built():
+    makefile = (stack.root() / "infra" / "gateway" / "Makefile").read_text(encoding="utf-8")
+    for name, resource in TEMPLATE["Resources"].items():
+        if resource.get("Properties", {}).get("CodeUri") == "infra/gateway":
+            assert f"build-{name}" in re.split(r"[\s:]+", makefile)
 
 
 def test_outputs_are_those_that_the_command_reads():
@@ -65,6 +131,8 @@ def test_outputs_are_those_that_the_command_reads():
         "QueueUrl",
         "Version",
         "SourceDigest",
+        "ManagerFunctionName",
+        "ApiUrl",
         "GuardFunctionArn",
     }
 

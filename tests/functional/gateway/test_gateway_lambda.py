@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import re
@@ -47,7 +48,14 @@ def ask(
         record=record,
         now=lambda: NOW,
     )
-    return adapter_of(app)(given, None)  # type: ignore[arg-type]
+    # Mangum would make an event loop, and leave it open.
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    try:
+        return adapter_of(app)(given, None)  # type: ignore[arg-type]
+    finally:
+        asyncio.set_event_loop(None)
+        loop.close()
 
 
 def test_a_request_to_execute_api() -> None:
