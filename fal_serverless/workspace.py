@@ -92,6 +92,7 @@ def connect(settings: Settings, progress: Progress | None = None) -> Workspace:
     registry = RegistryTable(session.client("dynamodb"), outputs.table)
     user = registry.user_id(identity.principal)
     functions = LambdaFunctions(session.client("lambda"))
+    logs = LambdaLogs(session.client("logs"))
     images = ImageRepository(session.client("ecr"), outputs.images, host_of(session.endpoint_url))
     return Workspace(
         session=session,
@@ -100,7 +101,7 @@ def connect(settings: Settings, progress: Progress | None = None) -> Workspace:
         user=user or "",
         registry=registry,
         functions=functions,
-        logs=LambdaLogs(session.client("logs")),
+        logs=logs,
         secrets=SecretStore(session.client("ssm"), outputs.name, user or ""),
         images=images,
         publisher=Publisher(
@@ -110,6 +111,7 @@ def connect(settings: Settings, progress: Progress | None = None) -> Workspace:
             alarms=MetricAlarms(session.client("cloudwatch"), outputs.guard),
             clock=SystemClock(),
             images=images,
+            logs=logs,
             progress=progress or Silent(),
         ),
         base=_base(settings, outputs),

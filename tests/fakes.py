@@ -96,6 +96,10 @@ class FakeImages:
         self.fuse.step(f"push {built.digest[:19]}")
         self.there.add(built.digest)
 
+    def delete(self, digests):
+        self.fuse.step("delete images")
+        self.there -= set(digests)
+
 
 @dataclass
 class Fake:
@@ -118,6 +122,7 @@ class FakeFunctions:
         self.live: dict[str, Fake] = {}
         self.layers: dict[str, str] = {}
         self.provisioned: dict[tuple[str, str], int] = {}
+        self.undeletable = False
 
     def layer(self, name):
         return self.layers.get(name)
@@ -171,6 +176,8 @@ class FakeFunctions:
 
     def delete_version(self, function, version):
         self.fuse.step("delete version")
+        if self.undeletable:
+            raise conflict("in use by another")
         if version in self.live[function].aliases.values():
             raise conflict("an alias points at it")
         self.live[function].versions.pop(version, None)
@@ -226,6 +233,16 @@ class FakeFunctions:
 
 
 @dataclass
+class FakeLogs:
+    fuse: Fuse
+    deleted: list = field(default_factory=list)
+
+    def delete(self, function):
+        self.fuse.step("delete log")
+        self.deleted.append(function)
+
+
+@dataclass
 class FakeAlarms:
     fuse: Fuse
     there: dict = field(default_factory=dict)
@@ -245,6 +262,7 @@ class FakeRegistry:
         self.leases: dict[str, tuple[str, float]] = {}
         self.kept: dict[tuple[str, str], object] = {}
         self.alias_records: dict[tuple[str, str], object] = {}
+        self.rule_records: dict[tuple[str, str], object] = {}
         self.routes: dict[str, object] = {}
         self.shown_keys: dict[str, list[dict[str, object]]] = {}
         self.tokens = itertools.count()
@@ -311,6 +329,20 @@ class FakeRegistry:
         del self.alias_records[owner, name]
         self.routes.pop(f"{owner}-{name}", None)
         return True
+
+    def rule(self, owner, name):
+        return self.rule_records.get((owner, name))
+
+    def rules(self, owner):
+        return tuple(item for (who, _), item in sorted(self.rule_records.items()) if who == owner)
+
+    def put_rule(self, rule):
+        self.fuse.step("put rule")
+        self.rule_records[rule.owner, rule.name] = rule
+
+    def delete_rule(self, owner, name):
+        self.fuse.step("delete rule")
+        self.rule_records.pop((owner, name), None)
 
     def _same(self, owner, name, expected):
         found = self.alias_records.get((owner, name))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 
-from fal_serverless.publish.state import Alias, Event, Move, Revision, Route
+from fal_serverless.publish.state import Alias, Event, Move, Revision, Route, Rule
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -101,6 +101,19 @@ def _pair(split: Any) -> tuple[str, int] | None:
 
 def _without_none(values: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in values.items() if value is not None}
+
+
+def rule_item(rule: Rule) -> dict[str, Any]:
+    """The item of a retention rule."""
+    key = {"pk": f"USER#{rule.owner}", "sk": f"RULE#{rule.name}"}
+    return to_item({**key, **dataclasses.asdict(rule)})
+
+
+def rule_of(item: Mapping[str, Any]) -> Rule:
+    """The retention rule of an item."""
+    values = from_item(item)
+    fields = {field.name for field in dataclasses.fields(Rule)}
+    return Rule(**{key: value for key, value in values.items() if key in fields})
 
 
 def route_item(route: Route) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from fal_serverless.aws import records
 from fal_serverless.aws.table import Table, key_of
 from fal_serverless.errors import AwsError, ConflictError, NotFoundError
-from fal_serverless.publish.state import LEASE_SECONDS, Alias, Revision, Route, newest_first
+from fal_serverless.publish.state import LEASE_SECONDS, Alias, Revision, Route, Rule, newest_first
 from fal_serverless.users import user_id_candidates
 
 if TYPE_CHECKING:
@@ -142,6 +142,27 @@ class RegistryTable(Table):
                 self._delete(f"ROUTE#{owner}-{name}", "-"),
             ]
         )
+
+    # --- retention
+
+    def rule(self, owner: str, name: str) -> Rule | None:
+        """Which revisions of a function stay, or None when all do."""
+        item = self._item(f"USER#{owner}", f"RULE#{name}")
+        return records.rule_of(item) if item else None
+
+    def rules(self, owner: str) -> tuple[Rule, ...]:
+        """All of a user's, by name."""
+        return tuple(map(records.rule_of, self._query(f"USER#{owner}", "RULE#")))
+
+    def put_rule(self, rule: Rule) -> None:
+        """Write a rule."""
+        item = records.rule_item(rule)
+        # Whoever writes last decides; the condition always holds.
+        self._put(item, "attribute_not_exists(pk) OR pk = :pk", {":pk": item["pk"]})
+
+    def delete_rule(self, owner: str, name: str) -> None:
+        """Remove a rule; nothing happens when there is none."""
+        self._transact([self._delete(f"USER#{owner}", f"RULE#{name}")])
 
     # --- users
 

@@ -17,9 +17,12 @@ from fal_serverless.cli.render import Steps
 from fal_serverless.discover import discover
 from fal_serverless.errors import ConflictError, SpecError, UsageError, did_you_mean
 from fal_serverless.names import check_alias, is_revision_id
-from fal_serverless.publish import aliases, lookup
+from fal_serverless.publish import lookup
+from fal_serverless.publish.apply import revision_time
 from fal_serverless.publish.lease import lease
-from fal_serverless.publish.plan import describe
+from fal_serverless.publish.prune import remove
+from fal_serverless.publish.state import Rule
+from fal_serverless.publish.steps import describe
 from fal_serverless.spec import AUTH_MODES, HTTP_TIMEOUT_MAX_S, Auth
 
 if TYPE_CHECKING:
@@ -46,6 +49,12 @@ def serve(
     trim: Annotated[
         bool, typer.Option("--trim", help="Leave tests, static libraries and the like out.")
     ] = False,
+    keep: Annotated[
+        int | None, typer.Option(min=1, help="From now on, its newest revisions that stay.")
+    ] = None,
+    keep_days: Annotated[
+        int | None, typer.Option(min=1, help="From now on, days that each revision stays.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan only.")] = False,
 ) -> None:
     """Publish a revision of FUNC in FILE, and move the alias to it."""
@@ -84,7 +93,12 @@ def serve(
         _note_package(built, local=settings.local)
         _note_timeout(built)
         wanted = publish.want(
-            built, space.target, revision=str(uuid.uuid4()), alias=alias, auth=mode
+            built,
+            space.target,
+            revision=str(uuid.uuid4()),
+            alias=alias,
+            auth=mode,
+            rule=rule_of(space, func, keep, keep_days),
         )
         prepared = publish.prepare(wanted, space.publisher, space.user)
         if dry_run:
@@ -161,7 +175,11 @@ def delete(
     doomed = find(space, target)
     for function in sorted({item.function for item in doomed}):
         with lease(space.registry, function, space.publisher.clock):
-            remove(space, function, tuple(item for item in doomed if item.function == function))
+            mine = tuple(item for item in doomed if item.function == function)
+            remove(space.publisher, function, mine)
+    left = {item.name for item in space.registry.revisions(space.user)}
+    for name in {item.name for item in doomed} - left:
+        space.registry.delete_rule(space.user, name)
     if settings_of(ctx).json:
         render.document({"deleted": [item.id for item in doomed]})
         return
@@ -169,21 +187,23 @@ def delete(
         render.line(f"Deleted revision '{item.id}' of '{item.name}'.")
 
 
-def remove(space: Workspace, function: str, revisions: tuple[Revision, ...]) -> None:
-    """Delete revisions of a Lambda function whose lease is held; with the last one, its log."""
-    aliases.delete_revisions(space.registry, space.functions, revisions)
-    images = {item.image for item in revisions if item.image}
-    # Each image has its owner's id in it: nobody else's revision can need it.
-    images -= {item.image for item in space.registry.revisions(space.user)}
-    if images:
-        space.images.delete(images)
-    if space.functions.get(function) is None:
-        space.logs.delete(function)
-
-
 def find(space: Workspace, target: str) -> tuple[Revision, ...]:
     """The revisions that a name stands for, see ``publish.lookup``."""
     return lookup.find(space.registry, space.user, target)
+
+
+def rule_of(space: Workspace, name: str, keep: int | None, keep_days: int | None) -> Rule | None:
+    """The retention rule that ``--keep`` and ``--keep-days`` ask for, or None without them."""
+    if keep is None and keep_days is None:
+        return None
+    return Rule(
+        owner=space.user,
+        name=name,
+        keep=keep or 0,
+        keep_days=keep_days or 0,
+        by=space.identity.principal,
+        at=revision_time(space.publisher.clock),
+    )
 
 
 def check_auth(auth: str) -> Auth | None:
@@ -245,6 +265,8 @@ def _show_outcome(
 ) -> None:
     revision = outcome.revision
     url = space.url(alias or revision.id)
+    for note in outcome.notes:
+        render.note(f"  note: {note}")
     if as_json:
         render.document(
             {
@@ -257,6 +279,7 @@ def _show_outcome(
                 "package": built.kind,
                 "layers": list(revision.layers),
                 "steps": [{"step": item.step, "seconds": item.seconds} for item in outcome.steps],
+                "notes": list(outcome.notes),
             }
         )
         return

@@ -43,7 +43,7 @@ GROUPS = (
         "function",
         "Serve functions, and look at what is served.",
         "fn",
-        ("function", "logs", "prune"),
+        ("function", "logs", "prune", "retention"),
     ),
     Group("alias", "Names that point at revisions.", "aliases"),
     Group("key", "Keys for private and shared functions.", "keys"),

@@ -9,13 +9,16 @@ import typer
 from fal_serverless import keys
 from fal_serverless.cli import render
 from fal_serverless.cli.context import connect, settings_of
-from fal_serverless.cli.function import app, find, remove
+from fal_serverless.cli.function import app, find
 from fal_serverless.errors import UsageError
-from fal_serverless.publish.lease import lease
-from fal_serverless.publish.retention import dispensable, needed
+from fal_serverless.publish import prune as pruning
+from fal_serverless.publish.retention import dispensable, spared
 
 if TYPE_CHECKING:
-    from fal_serverless.publish.state import Revision
+    from collections.abc import Collection, Sequence
+
+    from fal_serverless.publish.prune import Choose
+    from fal_serverless.publish.state import Revision, Rule
     from fal_serverless.workspace import Workspace
 
 
@@ -29,45 +32,50 @@ def prune(
     older_than: Annotated[str, typer.Option(help="Younger ones stay: 30d, 12h …")] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Delete nothing.")] = False,
 ) -> None:
-    """Delete old revisions that no alias, split or rollback of an alias needs."""
-    if keep is None and not older_than:
-        raise UsageError(
-            "Nothing says which revisions may go.",
-            reason="neither --keep nor --older-than was given",
-            hint="for example: fal-serverless function prune --keep 10 --older-than 30d --dry-run",
-        )
+    """Delete old revisions that nothing needs: by these options, else by the functions' rules."""
     age = keys.parse_duration(older_than) if older_than else 0
     space = connect(ctx)
-    names = {item.function for item in find(space, target)} if target else None
-    doomed = [
-        item
-        for item in _dispensable(space, keep or 0, age)
-        if names is None or item.function in names
-    ]
-    if not dry_run:
-        for function in sorted({item.function for item in doomed}):
-            with lease(space.registry, function, space.publisher.clock):
-                # Decided again: an alias may have moved until the lease was ours.
-                still = {item.id for item in _dispensable(space, keep or 0, age)}
-                doomed = [i for i in doomed if i.function != function or i.id in still]
-                remove(space, function, tuple(i for i in doomed if i.function == function))
-    _show(doomed, dry_run=dry_run, as_json=settings_of(ctx).json)
+    names = {item.name for item in find(space, target)} if target else None
+    now = space.publisher.clock.now()
+    if keep is None and not older_than:
+        choose = _by_rules(_rules(space, names, target), now)
+    else:
+        choose = _by_options(names, keep or 0, age, now)
+    if dry_run:
+        gone = pruning.chosen(space.registry, space.user, choose)
+    else:
+        gone = pruning.prune(space.publisher, space.user, choose)
+    _show(gone, dry_run=dry_run, as_json=settings_of(ctx).json)
 
 
-def _dispensable(space: Workspace, keep: int, age: int) -> tuple[Revision, ...]:
-    revisions = space.registry.revisions(space.user)
-    return dispensable(
-        revisions,
-        needed(revisions, space.registry.aliases(space.user)),
-        keep=keep,
-        older_than=age,
-        now=space.publisher.clock.now(),
+def _by_options(names: set[str] | None, keep: int, age: int, now: float) -> Choose:
+    def choose(revisions: Sequence[Revision], needed: Collection[str]) -> tuple[Revision, ...]:
+        mine = [item for item in revisions if names is None or item.name in names]
+        return dispensable(mine, needed, keep=keep, older_than=age, now=now)
+
+    return choose
+
+
+def _by_rules(rules: Sequence[Rule], now: float) -> Choose:
+    return lambda revisions, needed: spared(revisions, needed, rules, now)
+
+
+def _rules(space: Workspace, names: set[str] | None, target: str) -> tuple[Rule, ...]:
+    found = space.registry.rules(space.user)
+    rules = tuple(rule for rule in found if names is None or rule.name in names)
+    if rules:
+        return rules
+    whose = f"'{target}' has no rule" if target else "no function has a rule"
+    raise UsageError(
+        "Nothing says which revisions may go.",
+        reason=f"neither --keep nor --older-than was given, and {whose}",
+        hint="for example: fal-serverless function prune --keep 10 --older-than 30d --dry-run",
     )
 
 
-def _show(doomed: list[Revision], *, dry_run: bool, as_json: bool) -> None:
+def _show(gone: Sequence[Revision], *, dry_run: bool, as_json: bool) -> None:
     rows = [
-        {"name": item.name, "revision": item.id, "created_at": item.created_at} for item in doomed
+        {"name": item.name, "revision": item.id, "created_at": item.created_at} for item in gone
     ]
     if as_json:
         render.document({"pruned": rows, "dry_run": dry_run})

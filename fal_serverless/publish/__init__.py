@@ -13,7 +13,8 @@ alias points at (``look``). From that and the package it decides (``plan.make_pl
 5. the revision and its own route are recorded together;
 6. the Lambda alias is made or moved, then the alias's record and route switch together; the
    alias that another Lambda function had under this name, and the alarm of a split, go last;
-7. the leases end.
+7. the leases end;
+8. where the function has a rule about old revisions, those that it lets go are deleted.
 
 It may stop anywhere: every URL that worked still leads to a published version, and running the
 command again finishes the work.
@@ -21,6 +22,7 @@ command again finishes the work.
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -30,19 +32,22 @@ from fal_serverless.publish.apply import Outcome, Publisher, apply, revision_tim
 from fal_serverless.publish.plan import (
     Existing,
     File,
-    Step,
     Wanted,
     bundle_key,
     layer_key,
     layer_name,
     make_plan,
 )
+from fal_serverless.publish.prune import chosen
+from fal_serverless.publish.retention import spared
 from fal_serverless.publish.state import Configuration, Revision
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from fal_serverless.package import Package
+    from fal_serverless.publish.state import Rule
+    from fal_serverless.publish.steps import Step
     from fal_serverless.spec import Auth, FunctionSpec
 
 ENVIRONMENT_MAX_BYTES = 4096  # Lambda quotas: all environment variables of a function together
@@ -79,7 +84,13 @@ class Prepared:
 
 
 def want(
-    package: Package, target: Target, *, revision: str, alias: str = "", auth: Auth | None = None
+    package: Package,
+    target: Target,
+    *,
+    revision: str,
+    alias: str = "",
+    auth: Auth | None = None,
+    rule: Rule | None = None,
 ) -> Wanted:
     """What publishing ``package`` under ``alias`` asks for.
 
@@ -100,6 +111,7 @@ def want(
             auth=auth,
             image=f"{target.images}@{package.image.digest}",
             image_size=package.image.size,
+            rule=rule,
         )
     return Wanted(
         spec=spec,
@@ -114,6 +126,7 @@ def want(
         revision=revision,
         alias=alias,
         auth=auth,
+        rule=rule,
     )
 
 
@@ -132,6 +145,7 @@ def look(wanted: Wanted, publisher: Publisher, owner: str) -> Existing:
         keys.add(bundle_key(wanted.bundle.digest))
     digest = wanted.image.rpartition("@")[2]
     reserving = wanted.spec.max_concurrency is not None
+    rule = publisher.registry.rule(owner, wanted.spec.name)
     return Existing(
         keys=frozenset(keys),
         layers=layers,
@@ -139,7 +153,26 @@ def look(wanted: Wanted, publisher: Publisher, owner: str) -> Existing:
         alias=publisher.registry.alias(owner, wanted.alias) if wanted.alias else None,
         unreserved=publisher.functions.unreserved() if reserving else None,
         image=bool(digest and publisher.images and publisher.images.has(digest)),
+        rule=rule,
+        spared=_spared(wanted, wanted.rule or rule, publisher, owner),
     )
+
+
+def _spared(wanted: Wanted, rule: Rule | None, publisher: Publisher, owner: str) -> tuple[str, ...]:
+    """Ids of revisions that the function's rule will let go."""
+    if rule is None:
+        return ()
+    # The new revision will be one of those that stay.
+    less = dataclasses.replace(rule, keep=max(0, rule.keep - 1))
+    now = publisher.clock.now()
+    found = chosen(
+        publisher.registry,
+        owner,
+        lambda revisions, needed: spared(revisions, needed, [less], now),
+        alias=wanted.alias,
+        new=wanted.revision,
+    )
+    return tuple(item.id for item in found)
 
 
 def prepare(wanted: Wanted, publisher: Publisher, owner: str) -> Prepared:

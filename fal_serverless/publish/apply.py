@@ -7,10 +7,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from fal_serverless.errors import ConflictError
-from fal_serverless.publish import aliases
-from fal_serverless.publish import plan as steps
+from fal_serverless.errors import ConflictError, FalServerlessError
+from fal_serverless.publish import aliases, steps
 from fal_serverless.publish.lease import Held, lease
+from fal_serverless.publish.plan import effective_auth
+from fal_serverless.publish.prune import prune
+from fal_serverless.publish.retention import spared
 from fal_serverless.publish.state import Code, LiveFunction, Revision, Route
 from fal_serverless.publish.sweep import sweep
 
@@ -19,16 +21,21 @@ if TYPE_CHECKING:
 
     from fal_serverless.package.image import BuiltImage
     from fal_serverless.publish.lease import Clock
-    from fal_serverless.publish.plan import Step, Wanted
+    from fal_serverless.publish.plan import Wanted
     from fal_serverless.publish.state import (
         Alarms,
         Artifacts,
         Configuration,
         Functions,
         Images,
+        Logs,
         Registry,
     )
+    from fal_serverless.publish.steps import Step
     from fal_serverless.spec import Auth
+
+PRUNE_PATIENCE_SECONDS = 10
+"""How long old revisions are waited for: whoever publishes the function now prunes it as well."""
 
 
 class Progress(Protocol):
@@ -67,10 +74,15 @@ class Done:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What a publish made."""
+    """What a publish made.
+
+    Attributes:
+        notes: what did not work after the revision was live.
+    """
 
     revision: Revision
     steps: tuple[Done, ...]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(kw_only=True)
@@ -83,6 +95,7 @@ class Publisher:
     alarms: Alarms
     clock: Clock
     images: Images | None = None
+    logs: Logs | None = None
     progress: Progress = field(default_factory=Silent)
 
 
@@ -115,7 +128,7 @@ def apply(
     record: Callable[[str, tuple[str, ...], Auth], Revision],
     image: BuiltImage | None = None,
 ) -> Outcome:
-    """Run ``plan``; artifacts go up first, everything else happens under the leases.
+    """Run ``plan``; artifacts go up first, then the leases are held; old revisions go at the end.
 
     Args:
         plan: from ``make_plan``.
@@ -143,7 +156,9 @@ def apply(
     )
     first = (steps.Upload, steps.PublishLayer, steps.PushImage)
     free = [step for step in plan if isinstance(step, first)]
-    guarded = [step for step in plan if step not in free]
+    last = (steps.SetRule, steps.Prune)
+    later = [step for step in plan if isinstance(step, last)]
+    guarded = [step for step in plan if step not in free and step not in later]
     done = [_timed(step, run, publisher) for step in free]
     with ExitStack() as stack:
         names = [wanted.function] + ([f"{owner}-{wanted.alias}"] if wanted.alias else [])
@@ -162,7 +177,14 @@ def apply(
             done.append(_timed(step, run, publisher))
     if run.revision is None:
         raise AssertionError("a plan always records a revision")
-    return Outcome(revision=run.revision, steps=tuple(done))
+    notes = []
+    for step in later:
+        try:
+            done.append(_timed(step, run, publisher))
+        except FalServerlessError as error:
+            # What was published is live; old revisions may go with the next publish.
+            notes.append(f"{steps.describe(step)}: {error.message} {error.reason}")
+    return Outcome(revision=run.revision, steps=tuple(done), notes=tuple(notes))
 
 
 def _waiting(publisher: Publisher) -> Callable[[str], None]:
@@ -212,6 +234,16 @@ def _perform(step: Step, run: _Run, publisher: Publisher) -> None:
             publisher.registry.add_revision(revision, route_of(revision))
         case steps.MoveAlias() | steps.Provision() | steps.ClearAlias():
             _perform_alias(step, run, publisher)
+        case steps.SetRule():
+            publisher.registry.put_rule(step.rule)
+        case steps.Prune():
+            rule, now = step.rule, publisher.clock.now()
+            prune(
+                publisher,
+                run.owner,
+                lambda revisions, needed: spared(revisions, needed, [rule], now),
+                patience=PRUNE_PATIENCE_SECONDS,
+            )
 
 
 def _perform_alias(
@@ -282,7 +314,7 @@ def _publish_version(step: steps.PublishVersion, run: _Run, publisher: Publisher
 
 def _planned_auth(run: _Run, publisher: Publisher) -> Auth:
     alias = publisher.registry.alias(run.owner, run.wanted.alias) if run.wanted.alias else None
-    return steps.effective_auth(None, alias)
+    return effective_auth(None, alias)
 
 
 def _recorded(run: _Run) -> Revision:

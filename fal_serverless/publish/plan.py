@@ -10,123 +10,32 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fal_serverless.errors import ConflictError, SpecError
+from fal_serverless.publish.steps import (
+    ClearAlias,
+    MoveAlias,
+    Provision,
+    Prune,
+    PublishLayer,
+    PublishVersion,
+    PushImage,
+    PutFunction,
+    RecordRevision,
+    Reserve,
+    SetRule,
+    Upload,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from fal_serverless.publish.state import Alias, LiveFunction
+    from fal_serverless.publish.state import Alias, LiveFunction, Rule
+    from fal_serverless.publish.steps import Step
     from fal_serverless.spec import Auth, FunctionSpec, PackageKind
 
 # An account must keep this much concurrency unreserved (Lambda, "Configuring reserved
 # concurrency for a function").
 UNRESERVED_MIN = 100
-
-
-@dataclass(frozen=True, kw_only=True)
-class Upload:
-    """Put a content-addressed file into the artifact bucket, unless it is there."""
-
-    key: str
-    path: Path
-    size: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class PublishLayer:
-    """Make a Lambda layer of an uploaded file, unless there is one of that content."""
-
-    name: str
-    key: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class PushImage:
-    """Push an image into the stack's repository; what is there already is not sent."""
-
-    digest: str
-    size: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class PutFunction:
-    """Give the Lambda function this revision's code and configuration; ``create`` if it is new."""
-
-    function: str
-    create: bool
-    code_key: str
-    layers: tuple[str, ...]
-    image: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Reserve:
-    """Set the reserved concurrency of the Lambda function, or with None remove it."""
-
-    function: str
-    count: int | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class PublishVersion:
-    """Freeze what the Lambda function is now as a version, and check that it is ours."""
-
-    function: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class RecordRevision:
-    """Write the revision and its route into the registry."""
-
-    function: str
-    revision: str
-    auth: Auth
-
-
-@dataclass(frozen=True, kw_only=True)
-class MoveAlias:
-    """Point an alias at the new revision."""
-
-    alias: str
-    function: str
-    auth: Auth
-
-
-@dataclass(frozen=True, kw_only=True)
-class Provision:
-    """Keep a number of environments ready for the alias."""
-
-    function: str
-    alias: str
-    count: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class ClearAlias:
-    """Delete what the alias had before it moved.
-
-    Attributes:
-        function: Lambda function whose alias of this name goes, or empty.
-        alarm: CloudWatch alarm of a split that ended, or empty.
-    """
-
-    alias: str
-    function: str = ""
-    alarm: str = ""
-
-
-Step = (
-    Upload
-    | PublishLayer
-    | PushImage
-    | PutFunction
-    | Reserve
-    | PublishVersion
-    | RecordRevision
-    | MoveAlias
-    | Provision
-    | ClearAlias
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,6 +63,7 @@ class Wanted:
         auth: given by the user, or None.
         image: URI with a digest, for image packages.
         image_size: bytes of its own layers.
+        rule: which revisions shall stay from now on, or None to leave that as it is.
     """
 
     spec: FunctionSpec
@@ -166,6 +76,7 @@ class Wanted:
     auth: Auth | None = None
     image: str = ""
     image_size: int = 0
+    rule: Rule | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,6 +89,8 @@ class Existing:
         function: the Lambda function, or None.
         alias: the alias's record, or None.
         image: whether the wanted image is in the repository.
+        rule: of the function, or None.
+        spared: revisions that the rule (the wanted one, or this) will let go.
         unreserved: concurrency of the account that no function has reserved; read only when
             the plan needs it.
     """
@@ -188,6 +101,8 @@ class Existing:
     alias: Alias | None
     unreserved: int | None = None
     image: bool = False
+    rule: Rule | None = None
+    spared: tuple[str, ...] = ()
 
 
 def bundle_key(digest: str) -> str:
@@ -235,6 +150,11 @@ def make_plan(wanted: Wanted, existing: Existing) -> tuple[Step, ...]:
     steps.append(RecordRevision(function=wanted.function, revision=wanted.revision, auth=auth))
     if wanted.alias:
         steps += _alias_steps(wanted, existing.alias, auth)
+    if wanted.rule is not None:
+        steps.append(SetRule(rule=wanted.rule))
+    rule = wanted.rule or existing.rule
+    if rule is not None:
+        steps.append(Prune(rule=rule, revisions=existing.spared))
     return tuple(steps)
 
 
@@ -312,45 +232,3 @@ def _check_concurrency(wanted: Wanted, existing: Existing) -> None:
             f"and {UNRESERVED_MIN} must stay unreserved",
             hint="lower or drop max_concurrency, or ask AWS for a higher concurrency quota",
         )
-
-
-def describe(step: Step) -> str:
-    """One line for a person, as ``--dry-run`` prints it."""
-    match step:
-        case Upload() | PublishLayer() | PushImage():
-            return _describe_artifact(step)
-        case PutFunction():
-            verb = "create" if step.create else "update"
-            return f"{verb} Lambda function {step.function}"
-        case Reserve(count=None):
-            return f"remove the reserved concurrency of {step.function}"
-        case Reserve():
-            return f"reserve {step.count} concurrent environments for {step.function}"
-        case PublishVersion():
-            return f"publish a version of {step.function}"
-        case RecordRevision():
-            return f"record revision {step.revision} ({step.auth})"
-        case MoveAlias():
-            return f"point alias {step.alias} at it ({step.auth})"
-        case Provision(count=0):
-            return f"remove the provisioned concurrency of {step.alias}"
-        case Provision():
-            return f"keep {step.count} environments ready for {step.alias}"
-        case ClearAlias():
-            return _describe_clearing(step)
-
-
-def _describe_clearing(step: ClearAlias) -> str:
-    parts = [f"the alias {step.alias} of {step.function}"] if step.function else []
-    parts += [f"the alarm {step.alarm}"] if step.alarm else []
-    return "delete " + " and ".join(parts)
-
-
-def _describe_artifact(step: Upload | PublishLayer | PushImage) -> str:
-    match step:
-        case Upload():
-            return f"upload {step.key} ({step.size / 1e6:.1f} MB)"
-        case PublishLayer():
-            return f"publish layer {step.name}"
-        case PushImage():
-            return f"push image {step.digest[:19]} ({step.size / 1e6:.1f} MB on its base)"

@@ -1,4 +1,4 @@
-"""Which revisions are kept, and which may go. Pure."""
+"""Which revisions are kept, and which may go: a rule, and what something needs. Pure."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING
 
 from fal_serverless.errors import NotFoundError, UsageError
 from fal_serverless.publish.aliases import former
+from fal_serverless.publish.state import Move
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
-    from fal_serverless.publish.state import Alias, Revision
+    from fal_serverless.publish.state import Alias, Revision, Rule
+
+DAY_S = 86_400
 
 
 def dispensable(
@@ -33,9 +36,10 @@ def dispensable(
     seen: dict[str, int] = {}
     found = []
     for item in sorted(revisions, key=lambda item: item.created_at, reverse=True):
-        seen[item.function] = seen.get(item.function, 0) + 1
+        # As layers or as an image: it is one function to whoever wrote it.
+        seen[item.name] = seen.get(item.name, 0) + 1
         old = now - _epoch(item.created_at) >= older_than
-        if seen[item.function] > keep and old and item.id not in needed:
+        if seen[item.name] > keep and old and item.id not in needed:
             found.append(item)
     return tuple(reversed(found))
 
@@ -53,6 +57,24 @@ def needed(revisions: Sequence[Revision], aliases: Iterable[Alias]) -> frozenset
         except (NotFoundError, UsageError):
             continue  # it never led anywhere else, or that is gone already
     return frozenset(found)
+
+
+def spared(
+    revisions: Sequence[Revision], needed: Collection[str], rules: Iterable[Rule], now: float
+) -> tuple[Revision, ...]:
+    """What the rules of functions let go, oldest first; functions without one keep everything."""
+    found: list[Revision] = []
+    for rule in rules:
+        mine = [item for item in revisions if item.name == rule.name]
+        age = rule.keep_days * DAY_S
+        found += dispensable(mine, needed, keep=rule.keep, older_than=age, now=now)
+    return tuple(sorted(found, key=lambda item: item.created_at))
+
+
+def pointing_at(alias: Alias, revision: str) -> Alias:
+    """What will be needed of an alias once it has moved to a revision."""
+    past = Move(revision=alias.revision, at=alias.moved_at)
+    return alias.replace(revision=revision, split=None, history=(past, *alias.history))
 
 
 def _epoch(created_at: str) -> float:

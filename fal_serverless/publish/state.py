@@ -202,6 +202,30 @@ class LiveFunction:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Rule:
+    """Which revisions of a function stay; the others go after a publish, unless they are needed.
+
+    Attributes:
+        name: of the decorated function.
+        keep: how many of its newest stay.
+        keep_days: how long each stays.
+        by: AWS principal of who set it; ``at``: when, ISO 8601, UTC.
+    """
+
+    owner: str
+    name: str
+    keep: int = 0
+    keep_days: int = 0
+    by: str = ""
+    at: str = ""
+
+    def __str__(self) -> str:
+        parts = [f"the {self.keep} newest"] if self.keep else []
+        parts += [f"what is younger than {self.keep_days} days"] if self.keep_days else []
+        return " and ".join(parts)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Watched:
     """What an alarm looks at: one version, as one alias reaches it.
 
@@ -232,6 +256,16 @@ class Images(Protocol):
 
     def push(self, built: BuiltImage, tell: Callable[[int], None]) -> None:
         """Push one; ``tell`` is told of bytes sent."""
+
+    def delete(self, digests: Iterable[str]) -> None:
+        """Delete images; nothing happens when they are gone."""
+
+
+class Logs(Protocol):
+    """The logs of Lambda functions."""
+
+    def delete(self, function: str) -> None:
+        """Delete a function's log; nothing happens when it is gone."""
 
 
 class Artifacts(Protocol):
@@ -377,6 +411,18 @@ class Registry(Protocol):
 
     def delete_alias(self, owner: str, name: str, *, expected: str) -> bool:
         """Remove an alias and its route at once if its token is still ``expected``."""
+
+    def rule(self, owner: str, name: str) -> Rule | None:
+        """Which revisions of a function stay, or None when all do."""
+
+    def rules(self, owner: str) -> tuple[Rule, ...]:
+        """All of a user's, by name."""
+
+    def put_rule(self, rule: Rule) -> None:
+        """Write a rule."""
+
+    def delete_rule(self, owner: str, name: str) -> None:
+        """Remove a rule; nothing happens when there is none."""
 
 
 def newest_first(revisions: Iterable[Revision]) -> tuple[Revision, ...]:

@@ -290,3 +290,38 @@ def test_prune_keeps_what_is_needed(stack: Stack, tmp_path):
     refused = stack.run("function", "prune", ok=False)
     assert refused.status == 2
     assert "neither --keep nor --older-than" in refused.errors
+
+
+def test_a_rule_deletes_old_revisions_after_each_publish(stack: Stack, tmp_path):
+    file = tmp_path / "mine.py"
+    made = []
+
+    def serve(answer: int, *more: str) -> dict:
+        file.write_text(TEXT.replace("spoken(", "ruled(").format(answer), encoding="utf-8")
+        done = stack.serve(file, "ruled", "--alias", "ruled", "--auth", "public", *more)
+        made.append(done["revision"])
+        return done
+
+    for answer in (1, 2, 3):
+        serve(answer)
+    rule = stack.run("function", "retention", "ruled", "--keep", "2", "--json").json()
+    assert (rule["name"], rule["keep"], rule["keep_days"]) == ("ruled", 2, None)
+    planned = stack.run(
+        "function", "serve", str(file), "ruled", "--alias", "ruled", "--dry-run", "--json"
+    ).json()["plan"]
+    assert planned[-1] == f"delete 2 old revisions of ruled: {made[0]}, {made[1]}"
+    told = stack.run("function", "prune", "--dry-run", "--json").json()["pruned"]
+    assert [item["revision"] for item in told] == [made[0]]
+    steps = [step["step"] for step in serve(4)["steps"]]
+    assert steps[-1] == planned[-1]
+    assert [stack.call(label, body={}).status for label in made] == [404, 404, 200, 200]
+    assert "every revision" in stack.run("function", "retention", "ruled", "--off").output
+    assert stack.run("function", "retention", "--json").json()["rules"] == []
+    assert serve(5, "--keep", "1")["notes"] == []
+    # The alias would go back to the fourth.
+    assert [stack.call(label, body={}).status for label in made[2:]] == [404, 200, 200]
+    stack.run("alias", "delete", "ruled")
+    stack.run("function", "delete", "ruled")
+    assert stack.run("function", "retention", "--json").json()["rules"] == []
+    for wrong in (("--keep", "3"), ("ruled", "--off", "--keep", "3"), ("ruled", "--keep", "0")):
+        assert stack.run("function", "retention", *wrong, ok=False).status == 2

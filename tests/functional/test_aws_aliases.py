@@ -15,7 +15,7 @@ from fal_serverless.errors import AuthError, ConflictError
 from fal_serverless.publish import aliases, moves, splits
 from fal_serverless.publish.apply import route_of
 from fal_serverless.publish.retention import dispensable, needed
-from fal_serverless.publish.state import Event, Watched
+from fal_serverless.publish.state import Event, Rule, Watched
 from tests.fakes import OWNER, FakeClock, a_revision
 from tests.support.moto import GUARD, KEYS, cloud
 from tests.unit.publish.test_aliases import an_alias
@@ -223,3 +223,16 @@ def test_lambdas_lists_are_read_to_their_end(stubbed):
         page = {"Functions": listed, **({"NextMarker": "m"} if first == 0 else {})}
         stub.add_response("list_functions", page, marker)
     assert len(functions.names("fal-")) == 100
+
+
+def test_retention_rules_are_kept_by_function(aws):
+    rule = Rule(owner=OWNER, name="f", keep=10, keep_days=30, by="arn:me", at="now")
+    aws.registry.put_rule(Rule(owner=OWNER, name="g", keep=1))
+    aws.registry.put_rule(Rule(owner=OWNER, name="f", keep=2))
+    aws.registry.put_rule(rule)
+    assert aws.registry.rule(OWNER, "f") == rule
+    assert [item.name for item in aws.registry.rules(OWNER)] == ["f", "g"]
+    assert aws.registry.rules("7654321") == ()
+    aws.registry.delete_rule(OWNER, "f")
+    aws.registry.delete_rule(OWNER, "f")
+    assert aws.registry.rule(OWNER, "f") is None

@@ -10,9 +10,11 @@ import pytest
 
 from fal_serverless import publish
 from fal_serverless.errors import ConflictError, SpecError
-from fal_serverless.publish import aliases, plan
+from fal_serverless.publish import aliases
 from fal_serverless.publish.apply import Publisher
-from fal_serverless.publish.state import LEASE_SECONDS
+from fal_serverless.publish.retention import needed
+from fal_serverless.publish.state import LEASE_SECONDS, Rule
+from fal_serverless.publish.steps import describe
 from fal_serverless.spec import FunctionSpec
 from tests.fakes import (
     FakeAlarms,
@@ -20,6 +22,7 @@ from tests.fakes import (
     FakeClock,
     FakeFunctions,
     FakeImages,
+    FakeLogs,
     FakeRegistry,
     Fuse,
     Killed,
@@ -34,6 +37,7 @@ class World:
         self.registry = FakeRegistry(self.fuse)
         self.functions = FakeFunctions(self.fuse)
         self.alarms = FakeAlarms(self.fuse)
+        self.logs = FakeLogs(self.fuse)
         self.clock = FakeClock()
         self.publisher = Publisher(
             artifacts=FakeArtifacts(self.fuse),
@@ -42,11 +46,14 @@ class World:
             alarms=self.alarms,
             clock=self.clock,
             images=FakeImages(self.fuse),
+            logs=self.logs,
         )
 
-    def serve(self, name="f", code="a", alias="web", auth=None, **options):
+    def serve(self, name="f", code="a", alias="web", auth=None, rule=None, **options):
         package = a_package(name, code, **options)
-        wanted = publish.want(package, TARGET, revision=str(uuid.uuid4()), alias=alias, auth=auth)
+        wanted = publish.want(
+            package, TARGET, revision=str(uuid.uuid4()), alias=alias, auth=auth, rule=rule
+        )
         prepared = publish.prepare(wanted, self.publisher, TARGET.owner)
         return publish.publish(prepared, package, self.publisher, TARGET).revision
 
@@ -119,7 +126,7 @@ def test_a_first_plan_and_a_second():
         "RecordRevision",
         "MoveAlias",
     ]
-    assert all(plan.describe(step) for step in (*first.plan, *second.plan))
+    assert all(describe(step) for step in (*first.plan, *second.plan))
 
 
 def test_revisions_stay_and_the_alias_moves():
@@ -220,10 +227,10 @@ def test_an_image_that_is_there_is_not_pushed_again():
     package = a_package("f", "a", "image")
     wanted = publish.want(package, TARGET, revision=str(uuid.uuid4()), alias="web")
     steps = publish.prepare(wanted, world.publisher, TARGET.owner).plan
-    assert plan.describe(steps[0]) == "update Lambda function fal-1234567-f-i"
+    assert describe(steps[0]) == "update Lambda function fal-1234567-f-i"
     wanted = publish.want(a_package("f", "b", "image"), TARGET, revision="r", alias="web")
     steps = publish.prepare(wanted, world.publisher, TARGET.owner).plan
-    assert plan.describe(steps[0]).startswith("push image sha256:bbbbbbbbbbbb")
+    assert describe(steps[0]).startswith("push image sha256:bbbbbbbbbbbb")
 
 
 def test_a_used_revision_is_not_deleted():
@@ -239,6 +246,101 @@ def test_a_used_revision_is_not_deleted():
     aliases.delete_revisions(world.registry, world.functions, (second,))
     assert world.functions.live == {}
     assert world.registry.routes == {}
+
+
+RULE = Rule(owner=TARGET.owner, name="f", keep=2)
+
+
+def test_old_revisions_go_after_a_publish():
+    world = World()
+    made = [world.serve(code=code) for code in "abcd"]
+    assert len(world.registry.revisions(TARGET.owner)) == 4
+    last = world.serve(code="e", rule=RULE)
+    left = {item.id for item in world.registry.revisions(TARGET.owner)}
+    # The two newest; the alias would go back to the fourth, which is one of them.
+    assert left == {made[3].id, last.id}
+    assert world.registry.rule(TARGET.owner, "f") == RULE
+    again = world.serve(code="a")
+    assert {item.id for item in world.registry.revisions(TARGET.owner)} == {last.id, again.id}
+    world.check()
+    assert world.orphans() == set()
+
+
+def test_the_plan_names_what_will_go():
+    world = World()
+    made = [world.serve(code=code) for code in "abc"]
+    world.registry.put_rule(RULE)
+    wanted = publish.want(a_package("f", "d"), TARGET, revision="new", alias="web")
+    step = publish.prepare(wanted, world.publisher, TARGET.owner).plan[-1]
+    assert step.revisions == (made[0].id, made[1].id)
+    assert describe(step) == f"delete 2 old revisions of f: {made[0].id}, {made[1].id}"
+    elsewhere = publish.want(a_package("f", "d"), TARGET, revision="new", alias="other")
+    step = publish.prepare(elsewhere, world.publisher, TARGET.owner).plan[-1]
+    # The alias "web" stays at the third, and would go back to the second.
+    assert step.revisions == (made[0].id,)
+    assert len(world.registry.revisions(TARGET.owner)) == 3
+    nothing = publish.want(a_package("g", "d"), TARGET, revision="new", alias="web")
+    assert "Prune" not in kinds(publish.prepare(nothing, world.publisher, TARGET.owner).plan)
+
+
+def test_old_revisions_of_both_lambda_functions_go_and_the_empty_one_with_them():
+    world = World()
+    first = world.serve(code="a")
+    for code in "bcd":
+        last = world.serve(code=code, kind="image", rule=RULE)
+    assert first.function not in world.functions.live
+    assert world.logs.deleted == [first.function]
+    assert len(world.publisher.images.there) == 2
+    assert world.answer("web") == last.id
+    world.check()
+
+
+def test_a_publish_whose_pruning_fails_is_live_and_says_so():
+    world = World()
+    for code in "abc":
+        world.serve(code=code)
+    package = a_package("f", "d")
+    revision = str(uuid.uuid4())
+    wanted = publish.want(package, TARGET, revision=revision, alias="web", rule=RULE)
+    prepared = publish.prepare(wanted, world.publisher, TARGET.owner)
+    world.functions.undeletable = True
+    outcome = publish.publish(prepared, package, world.publisher, TARGET)
+    assert world.answer("web") == revision
+    (note,) = outcome.notes
+    assert "in use by another" in note
+    world.functions.undeletable = False
+    world.serve(code="e")
+    assert len(world.registry.revisions(TARGET.owner)) == 2
+    assert world.orphans() == set()
+
+
+def test_killed_while_old_revisions_go():
+    calls = 0
+    while True:
+        world = World()
+        for code in "abc":
+            world.serve(code=code)
+        world.fuse.left = calls
+        try:
+            world.serve(code="d", rule=RULE)
+            whole = True
+        except Killed:
+            whole = False
+        world.fuse.left = None
+        world.check()
+        world.clock.time += LEASE_SECONDS + 1
+        world.serve(code="e", rule=RULE)
+        world.check()
+        left = world.registry.revisions(TARGET.owner)
+        newest = {item.id for item in left[:2]}
+        # One that was published and that the alias never reached lies between two that are needed.
+        assert {i.id for i in left} == newest | needed(left, world.registry.aliases(TARGET.owner))
+        assert len(left) <= 3
+        assert world.orphans() == set()
+        if whole:
+            break
+        calls += 1
+    assert calls >= 15
 
 
 def test_concurrency_options():
