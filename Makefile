@@ -42,8 +42,8 @@ format: $(STAMP) ## Rewrite the code in the project's style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(STAMP) ## Measure us beside the peers, in one run
-	$(BIN)/python -m tests.benchmarks
+bench: $(STAMP) ## Measure us beside the peers, in one run, for docs/benchmarks.md
+	$(BIN)/python -m tests.benchmarks --write
 
 lock: ## Pin the development environment again (no addresses of indexes are written)
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --no-header --no-emit-index-url --no-annotate --group dev pyproject.toml -o requirements-dev.txt

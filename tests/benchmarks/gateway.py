@@ -1,0 +1,139 @@
+"""The gateway beside plain ones, against a stand-in for AWS that answers at once."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from contextlib import contextmanager
+
+from tests.benchmarks import standin
+from tests.benchmarks.load import load
+from tests.benchmarks.peers import (
+    PROGRAMS,
+    ROOT,
+    Row,
+    clean,
+    compared,
+    in_turn,
+    interpreter,
+    times_less,
+    times_more,
+)
+
+ROUNDS = 9
+LOADS = 5
+CONNECTIONS = 64
+BODY = '{"text": "hi"}'
+PLAIN = "FastAPI + Mangum + boto3"
+ASYNC = "FastAPI + aioboto3"
+
+
+def event(key: dict[str, str]) -> dict:
+    """An event of an HTTP API: a POST to a private function, with a key."""
+    host = "abcde12345.execute-api.eu-central-1.amazonaws.com"
+    headers = {
+        "accept": "*/*",
+        "content-length": str(len(BODY)),
+        "content-type": "application/json",
+        "host": host,
+        "user-agent": "curl/8.5.0",
+        "x-amzn-trace-id": "Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700",
+        "x-forwarded-for": "203.0.113.9",
+        "x-forwarded-port": "443",
+        "x-forwarded-proto": "https",
+        **key,
+    }
+    path = f"/{standin.OWNER}-{standin.ALIAS}/"
+    http = {"method": "POST", "path": path, "protocol": "HTTP/1.1", "sourceIp": "203.0.113.9"}
+    return {
+        "version": "2.0",
+        "routeKey": "$default",
+        "rawPath": path,
+        "rawQueryString": "",
+        "headers": headers,
+        "requestContext": {"domainName": host, "http": http, "stage": "$default"},
+        "body": BODY,
+        "isBase64Encoded": False,
+    }
+
+
+def in_lambda(python: str, program: str, given: dict, environ: dict, count: int) -> list[float]:
+    """[ms from before the import to the first answer, ms of each later call]."""
+    command = [python, str(PROGRAMS / "timed.py"), str(PROGRAMS / f"{program}.py"), str(count)]
+    ran = subprocess.run(
+        command,
+        input=json.dumps(given),
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**clean(), **environ, "PYTHONPATH": str(ROOT)},
+    )
+    first, each = json.loads(ran.stderr.splitlines()[-1])
+    return [first, each / 1e3]
+
+
+@contextmanager
+def server(command: list[str], environ: dict):
+    """A server's port; its first line of output is JSON that holds it."""
+    process = subprocess.Popen(
+        command,
+        env={**clean(), **environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    try:
+        yield int(json.loads(process.stdout.readline())["port"])
+    finally:
+        process.terminate()
+        process.communicate(timeout=30)
+
+
+def measure(python: str, *, quick: bool) -> list[Row]:
+    with standin.aws() as (environ, key):
+        return [
+            *mangum(python, environ, key, quick=quick),
+            *uvicorn(environ, key, quick=quick),
+        ]
+
+
+def mangum(python: str, environ: dict, key: dict[str, str], *, quick: bool) -> list[Row]:
+    given, count = event(key), 100 if quick else 1000
+    ours = {**environ, "POWERTOOLS_METRICS_NAMESPACE": "fal"}
+    works = {
+        "ours": lambda: in_lambda(python, "gateway", given, ours, count),
+        PLAIN: lambda: in_lambda(python, "plain_gateway", given, environ, count),
+    }
+    found, failed = in_turn(1 if quick else ROUNDS, works)
+    warm = {PLAIN: times_less(3)}
+    cold = {PLAIN: times_less(2)}
+    return [
+        *compared("gateway, warm request through Mangum", "ms", found, failed, warm, index=1),
+        *compared("gateway, import to first answer", "ms", found, failed, cold, index=0),
+    ]
+
+
+def uvicorn(environ: dict, key: dict[str, str], *, quick: bool) -> list[Row]:
+    outside = {k: v for k, v in environ.items() if k != "AWS_LAMBDA_FUNCTION_NAME"}
+    lines = [f"POST /{standin.OWNER}-{standin.ALIAS}/ HTTP/1.1", "Host: 127.0.0.1"]
+    lines += [f"{name}: {value}" for name, value in key.items()]
+    lines += ["Content-Type: application/json", f"Content-Length: {len(BODY)}", "", BODY]
+    request, count = "\r\n".join(lines).encode(), 200 if quick else 2000
+    python = interpreter("aio")
+    commands = {
+        "ours": [python, "-m", "fal_serverless.gateway.server", "--port", "0"],
+        ASYNC: [python, str(PROGRAMS / "plain_server.py")],
+    }
+    commands["ours"] += ["--table", standin.TABLE]
+
+    def rate(port: int) -> float:
+        done = load(port, CONNECTIONS, count, request)
+        if done.failed:
+            raise RuntimeError(f"{done.failed} of {count} requests failed")
+        return done.rate
+
+    with server(commands["ours"], outside) as mine, server(commands[ASYNC], outside) as theirs:
+        works = {"ours": lambda: rate(mine), ASYNC: lambda: rate(theirs)}
+        found, failed = in_turn(1 if quick else LOADS, works)
+    label = f"gateway under uvicorn, {CONNECTIONS} connections"
+    return compared(label, "requests/s", found, failed, {ASYNC: times_more(2)})
