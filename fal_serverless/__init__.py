@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 from fal_serverless._version import __version__
 
 if TYPE_CHECKING:
+    from fal_serverless.caching import cached
     from fal_serverless.errors import FalServerlessError
-    from fal_serverless.function import IsolatedFunction, cached, isolated
+    from fal_serverless.function import IsolatedFunction, isolated
     from fal_serverless.hosts import (
         FalServerlessHost,
         FalServerlessKeyCredentials,
@@ -29,7 +30,7 @@ _HOMES = {
     "IsolatedFunction": "fal_serverless.function",
     "LambdaHost": "fal_serverless.hosts",
     "LocalHost": "fal_serverless.hosts",
-    "cached": "fal_serverless.function",
+    "cached": "fal_serverless.caching",
     "isolated": "fal_serverless.function",
 }
 

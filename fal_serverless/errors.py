@@ -10,6 +10,7 @@ The tree::
     │   ├── PackageTooLargeError         above what Lambda takes
     │   ├── ArchitectureError            a binary made for another platform
     │   └── SerializationError           a function or value that cannot be pickled
+    │       └── PythonMismatchError      it was pickled by another Python than is there
     ├── NotFoundError           exit 3   no such revision, alias, key, stack …
     ├── AuthError               exit 4   credentials missing, expired or not allowed
     ├── ConflictError           exit 5   somebody else holds or changed it, or it is in use
@@ -19,6 +20,11 @@ The tree::
         ├── LocalStackError              the embedded stack
         ├── StackError                   CloudFormation
         └── RemoteError                  a remote call of a function
+            ├── RemoteTimeoutError       it took too long
+            ├── RemoteCrashError         its process died
+            │   └── RemoteMemoryError    … because memory ran out
+            ├── ThrottledError           Lambda did not take it
+            └── MissingDependencyError   its environment lacks a module
 """
 
 from __future__ import annotations
@@ -107,6 +113,12 @@ class SerializationError(UsageError):
     code = "serialization"
 
 
+class PythonMismatchError(SerializationError):
+    """A call met another Python than the one that pickled it."""
+
+    code = "python_mismatch"
+
+
 class NotFoundError(FalServerlessError):
     """No such revision, alias, key, function or stack."""
 
@@ -174,6 +186,12 @@ class RemoteCrashError(RemoteError):
     """The process of a remote call died, for example without memory."""
 
     code = "remote_crash"
+
+
+class RemoteMemoryError(RemoteCrashError, MemoryError):
+    """A remote call needed more memory than its machine type has."""
+
+    code = "out_of_memory"
 
 
 class ThrottledError(RemoteError):

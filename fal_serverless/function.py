@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Sized
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast, overload
 
 from fal_serverless.errors import SpecError
 from fal_serverless.hosts import LambdaHost, LocalHost
+from fal_serverless.runtime import inside
 from fal_serverless.spec import FunctionSpec, build_spec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import (
+        AsyncGenerator,
+        AsyncIterable,
+        Callable,
+        Coroutine,
+        Iterable,
+        Iterator,
+        Mapping,
+    )
     from concurrent.futures import Future
     from typing import Literal
 
@@ -29,6 +37,8 @@ else:
     P = ParamSpec("P")
 
 R = TypeVar("R")
+CONCURRENCY_MAX = 128
+"""Calls of one ``map`` at a time."""
 
 
 class IsolatedFunction(Generic[P, R]):
@@ -96,14 +106,16 @@ class IsolatedFunction(Generic[P, R]):
             BaseException: what the function raised, with the remote traceback as its cause.
             RemoteError: the call failed outside of the function.
         """
-        if _on_a_host():
-            return self.function(*args, **kwargs)
+        if inside.on_a_host():
+            return self._here(args, kwargs)
         from fal_serverless.remote.fanout import runner
 
         return cast("R", runner(self)(args, kwargs))
 
     def submit(self, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
         """Begin a call; its future can be cancelled until it started."""
+        if inside.on_a_host():
+            return inside.submit(lambda: self._here(args, kwargs))
         from fal_serverless.remote import fanout
 
         return fanout.submit(self, args, kwargs)
@@ -112,6 +124,8 @@ class IsolatedFunction(Generic[P, R]):
         """Call the function on its host without blocking the event loop."""
         import asyncio
 
+        if inside.on_a_host():
+            return await asyncio.to_thread(self._here, args, kwargs)
         starting = asyncio.get_running_loop().run_in_executor(
             None, lambda: self.submit(*args, **kwargs)
         )
@@ -136,14 +150,41 @@ class IsolatedFunction(Generic[P, R]):
         Raises:
             SpecError: an option cannot work.
         """
+        check_fan_out(concurrency, on_error)
+        if inside.on_a_host():
+            return inside.stream(lambda item: self._here((item,), {}), items, on_error)
         from fal_serverless.remote import fanout
 
-        fanout.check(concurrency, on_error)
         total = len(items) if isinstance(items, Sized) else None
         results = fanout.stream(
             self, items, ordered=ordered, concurrency=concurrency, on_error=on_error
         )
         return fanout.progress(results, total)
+
+    def map_aio(
+        self,
+        items: Iterable[Any] | AsyncIterable[Any],
+        *,
+        ordered: bool = True,
+        concurrency: int = 32,
+        on_error: Literal["raise", "return"] = "raise",
+    ) -> AsyncGenerator[R, None]:
+        """``map`` for ``async for``; the items may be asynchronous too.
+
+        Raises:
+            SpecError: an option cannot work.
+        """
+        check_fan_out(concurrency, on_error)
+        if inside.on_a_host():
+            return inside.stream_aio(lambda item: self._here((item,), {}), items, on_error)
+        from fal_serverless.remote import fanout_aio
+
+        return fanout_aio.stream(
+            self, items, ordered=ordered, concurrency=concurrency, on_error=on_error
+        )
+
+    def _here(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> R:
+        return cast("R", inside.call(self.function, args, kwargs, self.options.get("requirements")))
 
     def __repr__(self) -> str:
         return f"<IsolatedFunction {self.name}>"
@@ -156,14 +197,33 @@ class IsolatedFunction(Generic[P, R]):
         functools.update_wrapper(self, self.function)
 
 
+if TYPE_CHECKING:
+
+    class AsyncFunction(IsolatedFunction[P, R]):
+        """For type checkers: the plain function is a coroutine function, its calls are not."""
+
+        def local(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:  # type: ignore[override]
+            """Call the plain function here and now."""
+
+    class Decorator(Protocol):
+        """For type checkers: what ``@isolated(…)`` with options gives."""
+
+        @overload
+        def __call__(self, given: Callable[P, Coroutine[Any, Any, R]]) -> AsyncFunction[P, R]: ...
+        @overload
+        def __call__(self, given: Callable[P, R]) -> IsolatedFunction[P, R]: ...
+
+
+@overload
+def isolated(function: Callable[P, Coroutine[Any, Any, R]], /) -> AsyncFunction[P, R]: ...
+
+
 @overload
 def isolated(function: Callable[P, R], /) -> IsolatedFunction[P, R]: ...
 
 
 @overload
-def isolated(
-    **options: Unpack[Options],
-) -> Callable[[Callable[P, R]], IsolatedFunction[P, R]]: ...
+def isolated(**options: Unpack[Options]) -> Decorator: ...
 
 
 def isolated(function: Any = None, /, **options: Any) -> Any:
@@ -183,47 +243,21 @@ def isolated(function: Any = None, /, **options: Any) -> Any:
     return lambda inner: IsolatedFunction(inner, options)
 
 
-class CachedFunction(Generic[P, R]):
-    """A function whose answers are kept for the life of the environment it runs in."""
-
-    def __init__(self, function: Callable[P, R]) -> None:
-        self.function = function
-        self._reset()
-        functools.update_wrapper(self, function)
-
-    def _reset(self) -> None:
-        import threading
-
-        self._answers: dict[bytes, R] = {}
-        self._lock = threading.RLock()
-
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        """The kept answer for these arguments, or a new one; concurrent callers wait for it."""
-        import pickle
-
-        key = pickle.dumps((args, sorted(kwargs.items())))
-        with self._lock:
-            if key not in self._answers:
-                self._answers[key] = self.function(*args, **kwargs)
-            return self._answers[key]
-
-    def __getstate__(self) -> dict[str, Any]:
-        # Answers and locks stay behind: they belong to one environment.
-        return {"function": self.function}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self._reset()
-        functools.update_wrapper(self, self.function)
-
-
-def cached(function: Callable[P, R]) -> CachedFunction[P, R]:
-    """Run ``function`` once per environment and set of arguments; the answer is kept."""
-    return CachedFunction(function)
-
-
-def _on_a_host() -> bool:
-    return bool(os.environ.get("AWS_LAMBDA_FUNCTION_NAME") or os.environ.get("FAL_ENVIRONMENT"))
+def check_fan_out(concurrency: object, on_error: object) -> None:
+    """Raises SpecError for options of ``map`` that cannot work."""
+    whole = isinstance(concurrency, int) and not isinstance(concurrency, bool)
+    if not whole or not 1 <= concurrency <= CONCURRENCY_MAX:  # type: ignore[operator]
+        raise SpecError(
+            f"concurrency cannot be {concurrency!r}.",
+            reason=f"it is a whole number from 1 to {CONCURRENCY_MAX}, a connection each",
+            hint="write for example concurrency=32",
+        )
+    if on_error not in ("raise", "return"):
+        raise SpecError(
+            f"on_error cannot be {on_error!r}.",
+            reason="it is 'raise' or 'return'",
+            hint="use on_error='return' to get exceptions among the results",
+        )
 
 
 def check_requirements(value: object) -> None:

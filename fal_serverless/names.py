@@ -12,6 +12,10 @@ from fal_serverless.errors import SpecError, UsageError
 
 HANDLER = "fal_serverless.runtime.handler.handler"
 """What Lambda calls, in zips and images alike."""
+DATA = "/mnt/data"
+"""Where a file system for persistent data is mounted; in images, ``/data`` leads there."""
+DATA_VARIABLE = "FAL_DATA_DIR"
+"""Tells functions where their persistent data lies."""
 DNS_LABEL_MAX = 63  # RFC 1035, 2.3.4
 LAMBDA_NAME_MAX = 64  # Lambda API reference, CreateFunction, FunctionName
 

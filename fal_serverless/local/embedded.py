@@ -32,6 +32,11 @@ STACK = "fal-serverless"
 State = Literal["running", "stopped", "degraded"]
 
 
+def data_folder(home: Path) -> Path:
+    """The persistent data of functions on the embedded stack, and on this machine."""
+    return home / "local" / "data"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Status:
     """The embedded stack as it is.

@@ -16,7 +16,17 @@ from fal_serverless.package.lock import LAYOUT
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-MODULES = ("__init__", "_version", "errors", "names", "images", "spec", "function", "hosts")
+MODULES = (
+    "__init__",
+    "_version",
+    "caching",
+    "errors",
+    "function",
+    "hosts",
+    "images",
+    "names",
+    "spec",
+)
 """What a pickled function may refer to, beside the runtime itself."""
 
 

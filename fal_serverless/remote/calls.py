@@ -14,19 +14,26 @@ from typing import IO, TYPE_CHECKING, Any
 
 from fal_serverless.errors import (
     FalServerlessError,
-    MissingDependencyError,
+    PythonMismatchError,
     RemoteCrashError,
     RemoteError,
+    RemoteMemoryError,
     RemoteTimeoutError,
     SerializationError,
 )
-from fal_serverless.runtime.call import FORMAT, INLINE_MAX
+from fal_serverless.remote.distributions import missing
+from fal_serverless.runtime.call import FORMAT
 from fal_serverless.spec import host_python
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from fal_serverless.function import IsolatedFunction
+
+
+FUNCTION_MAX = 65_536
+"""Bytes of a function's pickle that travel with each call; larger ones are stored by their digest,
+and fetched once by each environment."""
 
 
 @dataclass(frozen=True)
@@ -53,18 +60,15 @@ def pickled(function: IsolatedFunction[..., Any]) -> Pickled:
     """The function with its setup function and the modules beside its file.
 
     Raises:
-        SerializationError: it cannot be pickled, or carries too much data by value.
+        SerializationError: it cannot be pickled.
     """
     from fal_serverless.discover import beside
     from fal_serverless.package.pickling import dump
 
-    content = dump(function.function, function.setup_function, beside(function.function))
-    if len(content) > INLINE_MAX // 4:
-        raise SerializationError(
-            f"'{function.name}' is {len(content):,} bytes as a pickle.",
-            reason=f"{INLINE_MAX // 4:,} are the limit: a variable that it uses holds much data",
-            hint="pass the data as an argument, which may be of any size",
-        )
+    # What belongs to the runtime is there already.
+    ours = function.function.__module__.startswith("fal_serverless.runtime.")
+    modules = () if ours else beside(function.function)
+    content = dump(function.function, function.setup_function, modules)
     return Pickled(function.name, content, hashlib.sha256(content).hexdigest())
 
 
@@ -74,14 +78,20 @@ def folder_of(function: Callable[..., Any]) -> Path:
     return Path(file).resolve().parent if file else Path.cwd()
 
 
-def event_of(function: Pickled) -> dict[str, Any]:
-    """The event of a call, without its arguments."""
+def event_of(function: Pickled, **place: str) -> dict[str, Any]:
+    """The event of a call, without its arguments.
+
+    Args:
+        place: ``function_url`` or ``function_path`` of a function that is above ``FUNCTION_MAX``.
+    """
+    inline = {} if place else {"function": base64.b64encode(function.content).decode()}
     return {
         "fal": {"mode": "call"},
         "format": FORMAT,
         "python": host_python(),
-        "function": base64.b64encode(function.content).decode(),
         "digest": function.digest,
+        **place,
+        **inline,
     }
 
 
@@ -114,16 +124,19 @@ def value_of(name: str, answer: Mapping[str, Any], stored: Callable[[], Any]) ->
     Raises:
         BaseException: the function's own exception, with the remote traceback as its cause.
         MissingDependencyError: a module is missing in the environment.
+        PythonMismatchError: the environment has another Python.
         SerializationError: the value did not pickle, or the call was refused.
         RemoteError: the exception could not travel.
     """
     if "error" in answer:
         raise _exception(name, answer["error"])
     if "refused" in answer:
-        raise SerializationError(
+        kind = PythonMismatchError if answer.get("kind") == "python" else SerializationError
+        raise kind(
             f"'{name}' was not called.",
             reason=str(answer["refused"]),
-            hint="call it from the Python version it shall run on",
+            hint="call it from the Python version it shall run on; on the embedded stack, "
+            "start that from this Python: fal-serverless local stop, then local start",
         )
     if "unpicklable" in answer:
         raise SerializationError(
@@ -134,16 +147,6 @@ def value_of(name: str, answer: Mapping[str, Any], stored: Callable[[], Any]) ->
     if "stored" in answer:
         return stored()
     return pickle.loads(base64.b64decode(answer["value"]))  # noqa: S301 - our own call's answer
-
-
-def show_output(answer: Mapping[str, Any], label: str = "") -> None:
-    """Print what the function printed, each line after ``label``."""
-    for stream, text in answer.get("output", []):
-        target = sys.stdout if stream == "out" else sys.stderr
-        if label:
-            text = "".join(f"[{label}] {line}" for line in str(text).splitlines(keepends=True))
-        target.write(text)
-        target.flush()
 
 
 def lambda_failure(name: str, payload: bytes, timeout: int, memory: int) -> FalServerlessError:
@@ -158,6 +161,13 @@ def lambda_failure(name: str, payload: bytes, timeout: int, memory: int) -> FalS
             f"'{name}' did not end within {timeout} s.",
             reason=message or "Lambda stopped it",
             hint=f"call {name}.on(timeout=…), at most 900, or split the work with .map(…)",
+        )
+    if "OutOfMemory" in kind or "signal: killed" in message or "exit status 137" in message:
+        # Nothing but the kernel, when memory runs out, kills a process of Lambda's.
+        return RemoteMemoryError(
+            f"'{name}' needed more than its {memory} MB of memory.",
+            reason=f"{kind} {message}".strip(),
+            hint=f'call {name}.on(machine_type="L"), or any number of MB up to 10240',
         )
     if "ExitError" in kind or any(word in message.lower() for word in ("exit", "signal", "died")):
         return RemoteCrashError(
@@ -187,12 +197,7 @@ def _exception(name: str, error: Mapping[str, Any]) -> BaseException:
     cause = RemoteTraceback(_traceback(error["frames"]) + said)
     found: BaseException | None = None
     if error["type"] == "ModuleNotFoundError" and error.get("module"):
-        module = str(error["module"]).partition(".")[0]
-        found = MissingDependencyError(
-            f"'{name}' needs the module '{module}', which its environment does not have.",
-            reason=said,
-            hint=f'add it: @isolated(requirements=["{module}"])',
-        )
+        found = missing(name, str(error["module"]), said, error.get("inner"))
     elif error["pickled"]:
         try:
             found = pickle.loads(base64.b64decode(error["pickled"]))  # noqa: S301 - our own answer

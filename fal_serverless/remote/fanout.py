@@ -9,8 +9,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from itertools import count, islice
 from typing import TYPE_CHECKING, Any, Literal
 
-from fal_serverless.aws.calls import CONNECTIONS
-from fal_serverless.errors import SpecError
+from fal_serverless.function import CONCURRENCY_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -55,47 +54,30 @@ def stream(
 ) -> Iterator[Any]:
     """Results of a call for each item; at most ``concurrency`` are under way or waiting."""
     run = runner(function)
-    with ThreadPoolExecutor(concurrency, "fal-map") as pool:
-        pending: deque[Future[Any]] = deque()
-        source = enumerate(items, 1)
+    pool = ThreadPoolExecutor(concurrency, "fal-map")
+    pending: deque[Future[Any]] = deque()
+    source = enumerate(items, 1)
 
-        def begin(how_many: int) -> None:
-            for number, item in islice(source, how_many):
-                pending.append(pool.submit(run, (item,), {}, f"{function.name} {number}"))
+    def begin(how_many: int) -> None:
+        for number, item in islice(source, how_many):
+            pending.append(pool.submit(run, (item,), {}, f"{function.name} {number}"))
 
-        try:
-            begin(concurrency)
-            while pending:
-                if not ordered:
-                    ended = wait(pending, return_when=FIRST_COMPLETED).done.pop()
-                    pending.remove(ended)
-                else:
-                    ended = pending.popleft()
-                failure = ended.exception()
-                if failure is not None and on_error == "raise":
-                    raise failure
-                begin(1)
-                yield failure if failure is not None else ended.result()
-        finally:
-            for future in pending:
-                future.cancel()
-
-
-def check(concurrency: object, on_error: object) -> None:
-    """Raises SpecError for options of ``map`` that cannot work."""
-    whole = isinstance(concurrency, int) and not isinstance(concurrency, bool)
-    if not whole or not 1 <= concurrency <= CONNECTIONS:  # type: ignore[operator]
-        raise SpecError(
-            f"concurrency cannot be {concurrency!r}.",
-            reason=f"it is a whole number from 1 to {CONNECTIONS}, a connection each",
-            hint="write for example concurrency=32",
-        )
-    if on_error not in ("raise", "return"):
-        raise SpecError(
-            f"on_error cannot be {on_error!r}.",
-            reason="it is 'raise' or 'return'",
-            hint="use on_error='return' to get exceptions among the results",
-        )
+    try:
+        begin(concurrency)
+        while pending:
+            if not ordered:
+                ended = wait(pending, return_when=FIRST_COMPLETED).done.pop()
+                pending.remove(ended)
+            else:
+                ended = pending.popleft()
+            failure = ended.exception()
+            if failure is not None and on_error == "raise":
+                raise failure
+            begin(1)
+            yield failure if failure is not None else ended.result()
+    finally:
+        # Whoever stops early, or meets an exception, does not wait for what runs by then.
+        pool.shutdown(wait=not pending, cancel_futures=True)
 
 
 def progress(results: Iterator[Any], total: int | None) -> Iterator[Any]:
@@ -104,14 +86,19 @@ def progress(results: Iterator[Any], total: int | None) -> Iterator[Any]:
         yield from results
         return
     from rich.console import Console
-    from rich.progress import track
+    from rich.progress import Progress
 
-    yield from track(results, total=total, console=Console(stderr=True), transient=True)
+    # What is printed meanwhile appears above the bar, and what goes into a file stays out of it.
+    bar = Progress(
+        console=Console(stderr=True), transient=True, redirect_stdout=sys.stdout.isatty()
+    )
+    with bar:
+        yield from bar.track(results, total=total)
 
 
 def _pool() -> ThreadPoolExecutor:
     global _executor
     with _lock:
         if _executor is None:
-            _executor = ThreadPoolExecutor(CONNECTIONS // 2, "fal-call")
+            _executor = ThreadPoolExecutor(CONCURRENCY_MAX // 2, "fal-call")
         return _executor

@@ -8,17 +8,20 @@ import os
 import pickle
 import tempfile
 import threading
-import uuid
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fal_serverless import settings, workspace
-from fal_serverless.aws.calls import RemoteCalls, open_calls
+from fal_serverless.aws.calls import Place, RemoteCalls, open_calls
 from fal_serverless.errors import FalServerlessError
 from fal_serverless.package import requirements
 from fal_serverless.remote import calls
 from fal_serverless.remote.environment import ensure
+from fal_serverless.remote.output import PAUSE_S, Follower, Printer
+from fal_serverless.remote.phases import Phases, Steps, print_them
 from fal_serverless.runtime.call import INLINE_MAX
+from fal_serverless.runtime.spool import Spool
 from fal_serverless.spec import TIMEOUT_MAX_S
 
 if TYPE_CHECKING:
@@ -32,45 +35,104 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Runner:
-    """Runs calls of one function in its environment; may be used by several threads."""
+    """Runs calls of one function in its environment; may be used by several threads.
+
+    Attributes:
+        environment: name of the Lambda function.
+        prepared: what making it ready took; told with the first call.
+    """
 
     function: calls.Pickled
     environment: str
     remote: RemoteCalls
+    follower: Follower
     spec: FunctionSpec
+    prepared: Phases
 
     def __call__(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], label: str = "") -> Any:
         """The value of one call; the function's own exceptions are raised."""
-        name = self.spec.name
-        stem = f"calls/{uuid.uuid4()}"
-        event = calls.event_of(self.function)
-        event["result_url"] = self.remote.url("put_object", f"{stem}/result")
+        phases = self.prepared.taken()
+        place = self.remote.place()
+        printer = Printer(label)
         used: list[str] = []
         try:
-            with tempfile.SpooledTemporaryFile(max_size=INLINE_MAX) as file:
-                size = calls.write_arguments(name, args, kwargs, file)
-                file.seek(0)
-                if size <= INLINE_MAX - len(self.function.content):
-                    event["arguments"] = base64.b64encode(file.read()).decode()
-                else:
-                    used.append(f"{stem}/arguments")
-                    self.remote.put(used[-1], file)
-                    event["arguments_url"] = self.remote.url("get_object", used[-1])
-            answered, payload = self.remote.invoke(self.environment, event)
-            if not answered:
-                used.append(f"{stem}/result")
-                raise calls.lambda_failure(name, payload, self.spec.timeout, self.spec.memory)
-            answer = json.loads(payload)
-            if "stored" in answer:
-                used.append(f"{stem}/result")
-            calls.show_output(answer, label)
-            return calls.value_of(name, answer, lambda: self._stored(f"{stem}/result"))
+            with phases("arguments"):
+                event = self._event(args, kwargs, place, used)
+            answer = self._invoked(event, place, printer, phases, used)
+            printer.show(answer)
+            printer.end()
+            with phases("result"):
+                value = calls.value_of(
+                    self.spec.name, answer, lambda: self._stored(place.result, used)
+                )
         finally:
-            self._forget(used)
+            with phases("clean up"):
+                self._forget(used)
+            phases.tell(label or self.spec.name)
+        return value
 
-    def _stored(self, key: str) -> Any:
+    def _event(
+        self, args: tuple[Any, ...], kwargs: Mapping[str, Any], place: Place, used: list[str]
+    ) -> dict[str, Any]:
+        event = calls.event_of(self.function, **self._function_place())
+        event |= {"result_url": place.result_url, "output_url": place.output_url}
+        with Spool(INLINE_MAX) as file:
+            size = calls.write_arguments(self.spec.name, args, kwargs, file)
+            file.seek(0)
+            if size <= INLINE_MAX - len(event.get("function", "")):
+                event["arguments"] = base64.b64encode(file.read()).decode()
+            else:
+                used.append(place.arguments)
+                self.remote.put(place.arguments, file)
+                event["arguments_url"] = self.remote.url("get_object", place.arguments)
+        return event
+
+    def _function_place(self) -> dict[str, str]:
+        if len(self.function.content) <= calls.FUNCTION_MAX:
+            return {}
+        key = f"calls/functions/{self.function.digest}"
+        return {"function_url": self.remote.keep(key, self.function.content)}
+
+    def _invoked(
+        self,
+        event: dict[str, Any],
+        place: Place,
+        printer: Printer,
+        phases: Phases,
+        used: list[str],
+    ) -> dict[str, Any]:
+        began = time.monotonic()
+        answered, payload = False, b""
+        try:
+            with phases("invoke"), self.follower.following(place.output, printer):
+                answered, payload = self.remote.invoke(self.environment, event)
+        finally:
+            long = time.monotonic() - began >= PAUSE_S
+            if long:
+                used.append(place.output)
+        if not answered:
+            used.append(place.result)
+            # Nothing came with an answer: what was uploaded before it died is all there is.
+            left = self.remote.read(place.output) if long else None
+            if left is not None:
+                printer.show(json.loads(left[0]))
+            printer.end()
+            raise calls.lambda_failure(self.spec.name, payload, self.spec.timeout, self.spec.memory)
+        answer: dict[str, Any] = json.loads(payload)
+        phases.within("invoke", answer.get("seconds", {}))
+        if "stored" in answer:
+            used.append(place.result)
+        if not used:
+            # It has ended, and left nothing there: the next call may have its addresses.
+            self.remote.give_back(place)
+        return answer
+
+    def _stored(self, key: str, used: list[str]) -> Any:
         with tempfile.TemporaryFile() as file:
             self.remote.get(key, file)
+            # It need not lie there while it is loaded, and not at all if loading fails.
+            self._forget([key])
+            used.remove(key)
             file.seek(0)
             return pickle.load(file)  # noqa: S301 - the result of our own call
 
@@ -82,8 +144,16 @@ class Runner:
             return
 
 
+@dataclass(frozen=True)
+class _Space:
+    workspace: Workspace
+    remote: RemoteCalls
+    follower: Follower
+    steps: Steps
+
+
 _lock = threading.Lock()
-_spaces: dict[tuple[Any, ...], tuple[Workspace, RemoteCalls]] = {}
+_spaces: dict[tuple[Any, ...], _Space] = {}
 _ready: dict[tuple[Any, ...], str] = {}
 
 
@@ -93,21 +163,33 @@ def runner(function: IsolatedFunction[..., Any], host: LambdaHost) -> Runner:
     Raises:
         FalServerlessError: credentials, the stack or the requirements are not to be had.
     """
+    phases = Phases()
     flags = {"stack": host.stack, "region": host.region, "profile": host.profile}
     found = settings.load(flags, os.environ)
+    if found.debug:
+        print_them()
     place = (found.home, found.local, found.profile, found.region, found.stack)
     folder = calls.folder_of(function.function)
     wanted = requirements.read(function.options.get("requirements"), folder)
     spec = function.spec(wanted)
     if "timeout" not in function.options:
         spec = spec.replace(timeout=TIMEOUT_MAX_S)
-    content = calls.pickled(function)
+    with phases("pickle"):
+        content = calls.pickled(function)
     with _lock:
         if place not in _spaces:
-            space = workspace.connect(found)
-            _spaces[place] = (space, open_calls(space.session, space.outputs.bucket))
-        space, remote = _spaces[place]
+            with phases("connect"):
+                _spaces[place] = _connect(found)
+        space = _spaces[place]
         key = (*place, spec.replace(name=""))
         if key not in _ready:
-            _ready[key] = ensure(spec, space, found.home / "cache", found.base_image)
-    return Runner(content, _ready[key], remote, spec)
+            with phases("environment"), space.steps.into(phases):
+                _ready[key] = ensure(spec, space.workspace, found.home / "cache", found.base_image)
+    return Runner(content, _ready[key], space.remote, space.follower, spec, phases)
+
+
+def _connect(found: settings.Settings) -> _Space:
+    steps = Steps()
+    space = workspace.connect(found, steps)
+    remote = open_calls(space.session, space.outputs.bucket)
+    return _Space(space, remote, Follower(remote.read), steps)

@@ -9,39 +9,50 @@ from __future__ import annotations
 import base64
 import hashlib
 import inspect
+import io
 import json
 import os
 import pickle
 import sys
 import tempfile
+import time
 import traceback
 from collections import OrderedDict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from fal_serverless.runtime.capture import captured
+from fal_serverless.runtime.inside import INNER
 from fal_serverless.runtime.loader import plain
+from fal_serverless.runtime.output import Output, shown
+from fal_serverless.runtime.spool import Spool
 from fal_serverless.runtime.transfer import download, upload
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-FORMAT = 1
+FORMAT = 2
 INLINE_MAX = 4_000_000
 """Bytes of a pickle that travel inside the event or the answer; base64 makes a third more, and
 Lambda carries 6,291,556 bytes."""
-OUTPUT_MAX = 262_144
-"""Characters of printed text that an answer brings back, the last ones."""
+STORED_MAX = 5 * (1 << 30)
+"""Bytes that S3 takes in one piece."""
 KEPT = 16
-"""Functions that an environment remembers."""
+KEPT_BYTES = 1 << 26
+"""Functions that an environment remembers, and the size of their pickles in all; the last one is
+always kept."""
 _CHUNK = 1 << 20
 
-_functions: OrderedDict[str, Callable[..., Any]] = OrderedDict()
+_functions: OrderedDict[str, tuple[Callable[..., Any], int]] = OrderedDict()
 _secrets_fetched = False
 
 
 class RefusedError(Exception):
-    """The call must not be made here."""
+    """The call must not be made here; ``kind`` is ``format`` or ``python``."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:  # noqa: ARG001
@@ -53,9 +64,9 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:  # noqa: 
         install([name for name in os.environ.get("FAL_SECRETS", "").split(",") if name])
         _secrets_fetched = True
     output = Output()
-    with captured(output.add):
+    with captured(output.add), shown(output, event.get("output_url", "")):
         answer = perform(event)
-    return {**answer, "output": output.parts()}
+    return {**answer, **output.told()}
 
 
 def perform(event: dict[str, Any]) -> dict[str, Any]:
@@ -63,10 +74,13 @@ def perform(event: dict[str, Any]) -> dict[str, Any]:
     try:
         check(event)
     except RefusedError as error:
-        return {"format": FORMAT, "refused": str(error)}
+        return {"format": FORMAT, "refused": str(error), "kind": error.kind}
+    started = time.perf_counter()
+    ran = started
     try:
-        function = _function(base64.b64decode(event["function"]), event["digest"])
+        function = _function(event)
         args, kwargs = _arguments(event)
+        ran = time.perf_counter()
         value = function(*args, **kwargs)
         if inspect.isawaitable(value):
             import asyncio
@@ -74,7 +88,16 @@ def perform(event: dict[str, Any]) -> dict[str, Any]:
             value = asyncio.run(_wait(value))
     except (Exception, SystemExit) as error:  # noqa: BLE001 - the user's code may raise anything
         return {"format": FORMAT, "error": described(error)}
-    return {"format": FORMAT, **_result(value, event)}
+    ended = time.perf_counter()
+    # The arguments' memory is free before the result is pickled.
+    del args, kwargs
+    answer = {"format": FORMAT, **_result(value, event)}
+    answer["seconds"] = {
+        "load": round(ran - started, 4),
+        "run": round(ended - ran, 4),
+        "store": round(time.perf_counter() - ended, 4),
+    }
+    return answer
 
 
 def check(event: dict[str, Any]) -> None:
@@ -84,14 +107,17 @@ def check(event: dict[str, Any]) -> None:
         RefusedError: they differ.
     """
     if event.get("format") != FORMAT:
-        raise RefusedError(f"call format {event.get('format')!r} is not {FORMAT}")
+        raise RefusedError("format", f"call format {event.get('format')!r} is not {FORMAT}")
     here = f"{sys.version_info.major}.{sys.version_info.minor}"
     if event.get("python") != here:
-        raise RefusedError(f"pickled by Python {event.get('python')}, and this is Python {here}")
+        raise RefusedError(
+            "python", f"pickled by Python {event.get('python')}, and this is Python {here}"
+        )
 
 
 def described(error: BaseException) -> dict[str, Any]:
     """An exception for the way back: itself if it can be pickled, and always as text."""
+    inner = getattr(error, INNER, None)
     frames = [
         [frame.filename, frame.lineno or 0, frame.name, frame.line or ""]
         for frame in traceback.extract_tb(error.__traceback__)
@@ -109,6 +135,7 @@ def described(error: BaseException) -> dict[str, Any]:
         "type": type(error).__name__,
         "message": str(error),
         "module": getattr(error, "name", None) if isinstance(error, ImportError) else None,
+        "inner": list(inner) if inner else None,
         "frames": frames,
         "pickled": base64.b64encode(pickled).decode() if len(pickled) < INLINE_MAX // 4 else "",
     }
@@ -125,20 +152,39 @@ async def _wait(value: Any) -> Any:
     return await value
 
 
-def _function(pickled: bytes, digest: str) -> Callable[..., Any]:
-    known = _functions.get(digest)
-    if known is not None:
+def _function(event: dict[str, Any]) -> Callable[..., Any]:
+    digest = event["digest"]
+    if digest in _functions:
         _functions.move_to_end(digest)
-        return known
-    if hashlib.sha256(pickled).hexdigest() != digest:
-        raise ValueError("the function's pickle is not the one that was announced")
-    content = pickle.loads(pickled)  # noqa: S301 - sent by the account's owner, compared above
+        return _functions[digest][0]
+    with _pickled(event) as file:
+        hashed = hashlib.sha256()
+        while block := file.read(_CHUNK):
+            hashed.update(block)
+        size = file.tell()
+        if hashed.hexdigest() != digest:
+            raise ValueError("the function's pickle is not the one that was announced")
+        file.seek(0)
+        content = pickle.load(file)  # noqa: S301 - sent by the account's owner, compared above
     if content["setup"] is not None:
         plain(content["setup"])()
-    _functions[digest] = plain(content["function"])
-    while len(_functions) > KEPT:
+    _functions[digest] = (plain(content["function"]), size)
+    while len(_functions) > 1 and (
+        len(_functions) > KEPT or sum(size for _, size in _functions.values()) > KEPT_BYTES
+    ):
         _functions.popitem(last=False)
-    return _functions[digest]
+    return _functions[digest][0]
+
+
+def _pickled(event: dict[str, Any]) -> IO[bytes]:
+    if "function_path" in event:
+        return Path(event["function_path"]).open("rb")
+    if "function_url" in event:
+        file = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
+        download(event["function_url"], file)
+        file.seek(0)
+        return file
+    return io.BytesIO(base64.b64decode(event["function"]))
 
 
 def _arguments(event: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -159,7 +205,7 @@ def _result(value: Any, event: dict[str, Any]) -> dict[str, Any]:
     import cloudpickle
 
     try:
-        with tempfile.SpooledTemporaryFile(max_size=INLINE_MAX) as file:
+        with Spool(INLINE_MAX) as file:
             try:
                 cloudpickle.dump(value, file, protocol=pickle.HIGHEST_PROTOCOL)
             except OSError:
@@ -169,6 +215,9 @@ def _result(value: Any, event: dict[str, Any]) -> dict[str, Any]:
                 return {"unpicklable": f"{type(value).__module__}.{type(value).__name__}: {said}"}
             size = file.tell()
             file.seek(0)
+            if size > STORED_MAX:
+                said = f"it is {size:,} bytes, and S3 takes {STORED_MAX:,} in one piece"
+                return {"unpicklable": f"{type(value).__module__}.{type(value).__name__}: {said}"}
             if size <= INLINE_MAX:
                 return {"value": base64.b64encode(file.read()).decode()}
             if "result_path" in event:
@@ -180,34 +229,6 @@ def _result(value: Any, event: dict[str, Any]) -> dict[str, Any]:
             return {"stored": size}
     except OSError as error:
         return {"error": described(error)}
-
-
-class Output:
-    """Keeps the last of what is printed, beside printing it."""
-
-    def __init__(self) -> None:
-        self._parts: list[list[str]] = []
-        self._size = 0
-
-    def add(self, stream: str, text: str) -> None:
-        """Keep a piece; the oldest make room."""
-        if self._parts and self._parts[-1][0] == stream and len(self._parts[-1][1]) < _CHUNK // 64:
-            self._parts[-1][1] += text
-        else:
-            self._parts.append([stream, text])
-        self._size += len(text)
-        while self._size > OUTPUT_MAX and self._parts:
-            first = self._parts[0]
-            surplus = self._size - OUTPUT_MAX
-            dropped = min(surplus, len(first[1]))
-            first[1] = first[1][dropped:]
-            self._size -= dropped
-            if not first[1]:
-                self._parts.pop(0)
-
-    def parts(self) -> list[list[str]]:
-        """``["out" or "err", text]`` in order."""
-        return self._parts
 
 
 def main() -> None:

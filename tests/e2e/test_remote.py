@@ -117,6 +117,65 @@ def test_errors_are_the_same_on_both_hosts_and_point_at_the_source(stack: Stack,
     assert f'File "{tmp_path / "program.py"}", line 13, in fail' in found.stderr
 
 
+TALKING = """
+import sys
+from fal_serverless import LocalHost, isolated
+
+@isolated
+def talking(go):
+    import pathlib, sys, time
+    print("first line")
+    print("to stderr", file=sys.stderr)
+    while not pathlib.Path(go).exists():
+        time.sleep(0.05)
+    print("last line")
+
+@isolated
+def dying():
+    import os, time
+    print("about to die", flush=True)
+    time.sleep(2.5)
+    os._exit(1)
+
+if __name__ == "__main__":
+    words = sys.argv[1:]
+    host = {"host": LocalHost()} if words.pop(0) == "local" else {}
+    if words:
+        talking.on(**host).submit(words[0]).result()
+    else:
+        dying.on(**host)()
+"""
+
+
+@pytest.mark.parametrize("host", ["lambda", "local"])
+def test_output_appears_while_the_call_runs(stack: Stack, tmp_path, host):
+    file, go = tmp_path / "talking.py", tmp_path / "go"
+    file.write_text(TALKING, encoding="utf-8")
+    words = [sys.executable, str(file), host, str(go)]
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    with subprocess.Popen(words, env=stack.environ, text=True, **streams) as program:
+        try:
+            # The function ends only after its lines were read here.
+            assert program.stdout is not None
+            early = {program.stdout.readline() for _ in range(2)}
+            go.touch()
+            late = program.stdout.read()
+        finally:
+            program.kill()
+    assert early == {"[talking 1] first line\n", "[talking 1] to stderr\n"}
+    assert late == "[talking 1] last line\n"
+
+
+@pytest.mark.parametrize("host", ["lambda", "local"])
+def test_what_a_dead_call_printed_is_not_lost(stack: Stack, tmp_path, host):
+    file = tmp_path / "talking.py"
+    file.write_text(TALKING, encoding="utf-8")
+    words = [sys.executable, str(file), host]
+    found = subprocess.run(words, env=stack.environ, capture_output=True, text=True, timeout=120)
+    assert found.stdout == "about to die\n"
+    assert "RemoteCrashError" in found.stderr
+
+
 FAN_OUT = """
 import asyncio
 from fal_serverless import isolated
@@ -140,6 +199,18 @@ def endless():
 async def both():
     return await asyncio.gather(work.aio(4), work.aio(5))
 
+async def later():
+    for n in (1, 2, 3):
+        yield n
+
+async def all_of():
+    found = [item async for item in work.map_aio(later(), on_error="return")]
+    assert type(found.pop()) is ValueError
+    some = sorted([item async for item in work.map_aio([1, 2, 4], ordered=False)])
+    async for first in work.map_aio(endless(), concurrency=2):
+        break
+    return found, some, first
+
 if __name__ == "__main__":
     counts = {}
     for n, found in enumerate(work.map(range(200), concurrency=8, on_error="return")):
@@ -157,6 +228,7 @@ if __name__ == "__main__":
         print("raised", error)
     print(sorted(work.map([1, 2, 4], ordered=False)))
     print(asyncio.run(both()))
+    print(asyncio.run(all_of()))
 """
 
 
@@ -169,6 +241,7 @@ def test_fan_out_accounts_for_every_item(stack: Stack, tmp_path):
         "raised 3",
         "[1, 4, 16]",
         "[16, 25]",
+        "([1, 4], [1, 4, 16], 0)",
     ]
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
+import threading
+import time
 
 import boto3
 import pytest
@@ -10,7 +13,7 @@ from botocore.response import StreamingBody
 from botocore.stub import Stubber
 from moto import mock_aws
 
-from fal_serverless.aws.calls import PATIENCE_S, RemoteCalls
+from fal_serverless.aws.calls import KEPT_S, PATIENCE_S, URL_USED_S, Gate, RemoteCalls
 from fal_serverless.errors import AwsError, ThrottledError
 
 KEYS = {"region_name": "us-east-1", "aws_access_key_id": "x", "aws_secret_access_key": "x"}
@@ -73,3 +76,70 @@ def test_data_goes_through_s3_and_is_deleted():
         assert "calls/1/result" in remote.url("put_object", "calls/1/result")
         remote.delete(["calls/1/arguments", "calls/1/result"])
         assert "Contents" not in client.list_objects_v2(Bucket="bucket")
+
+
+def test_a_refused_call_waits_for_one_that_runs():
+    now = [0.0]
+    gate = Gate(lambda: now[0])
+    assert not gate.wait(0)
+    running, over, waited = threading.Event(), threading.Event(), []
+
+    def run():
+        with gate.passing():
+            running.set()
+            over.wait(10)
+
+    def wait():
+        waited.append(gate.wait(10))
+
+    runs, waits = threading.Thread(target=run), threading.Thread(target=wait)
+    runs.start()
+    running.wait(10)
+    # It began this very moment, and may be about to be refused as well.
+    assert not gate.wait(10)
+    now[0] = 2.0
+    waits.start()
+    over.set()
+    runs.join()
+    waits.join()
+    assert waited == [True]
+    assert not gate.wait(0)
+
+
+@pytest.fixture
+def bucket():
+    with mock_aws():
+        client = boto3.client("s3", **KEYS)
+        client.create_bucket(Bucket="bucket")
+        yield RemoteCalls(None, client, "bucket")
+
+
+def test_functions_are_stored_once_by_their_digest(bucket):
+    url = bucket.keep("calls/functions/d", b"pickle")
+    stored = bucket.objects.head_object(Bucket="bucket", Key="calls/functions/d")
+    bucket.objects.delete_object(Bucket="bucket", Key="calls/functions/d")
+    assert bucket.keep("calls/functions/d", b"pickle") == url
+    assert bucket.read("calls/functions/d") is None
+    # Once the hour is over it is looked for again.
+    bucket.kept["calls/functions/d"] = (time.monotonic() - 1, url)
+    bucket.keep("calls/functions/d", b"pickle")
+    assert bucket.read("calls/functions/d")[0] == b"pickle"
+    assert bucket.kept["calls/functions/d"][0] > time.monotonic() + KEPT_S - 60
+    assert stored["ContentLength"] == 6
+
+
+def test_an_object_is_read_when_it_has_changed(bucket):
+    assert bucket.read("calls/1/output") is None
+    bucket.put("calls/1/output", io.BytesIO(b"one"))
+    content, mark = bucket.read("calls/1/output")
+    assert content == b"one"
+    assert bucket.read("calls/1/output", mark) is None
+
+
+def test_addresses_serve_the_next_call_and_not_for_long(bucket):
+    first, second = bucket.place(), bucket.place()
+    assert first.result != second.result
+    bucket.give_back(first)
+    assert bucket.place() is first
+    bucket.give_back(dataclasses.replace(first, signed_at=time.monotonic() - URL_USED_S - 1))
+    assert bucket.place().result not in (first.result, second.result)

@@ -16,15 +16,17 @@ import pytest
 from fal_serverless import isolated
 from fal_serverless.errors import (
     MissingDependencyError,
+    PythonMismatchError,
     RemoteCrashError,
     RemoteError,
+    RemoteMemoryError,
     RemoteTimeoutError,
     SerializationError,
     SpecError,
 )
-from fal_serverless.remote import calls, fanout
+from fal_serverless.remote import calls, distributions
 from fal_serverless.runtime import call
-from fal_serverless.runtime.capture import captured
+from tests.support.objects import objects
 
 
 class CodedError(Exception):
@@ -117,28 +119,66 @@ def test_an_argument_that_does_not_pickle_is_named():
     assert "argument 2" in caught.value.reason
 
 
-@pytest.mark.parametrize("change", [{"python": "3.9"}, {"format": 99}])
-def test_refused_before_anything_is_unpickled(change):
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [({"python": "3.9"}, PythonMismatchError), ({"format": 99}, SerializationError)],
+)
+def test_refused_before_anything_is_unpickled(change, error):
     event = {**calls.event_of(calls.pickled(answering)), "function": "not a pickle", **change}
-    with pytest.raises(SerializationError, match="was not called"):
+    with pytest.raises(error, match="was not called") as caught:
         calls.value_of("f", call.perform(event), lambda: None)
+    assert type(caught.value) is error
 
 
 def test_a_pickle_other_than_announced_is_refused():
-    event = {**calls.event_of(calls.pickled(answering)), "digest": "0" * 64, "arguments": ""}
+    event = {**calls.event_of(calls.pickled(answering)), "digest": "0" * 64}
     with pytest.raises(ValueError, match="not the one that was announced"):
         calls.value_of("f", call.perform(event), lambda: None)
 
 
-def test_a_function_that_carries_too_much_is_refused():
-    heavy = b"x" * call.INLINE_MAX
+def test_a_large_function_is_fetched_once_and_compared():
+    heavy = bytes(calls.FUNCTION_MAX)
 
     @isolated
     def carrying():
         return len(heavy)
 
-    with pytest.raises(SerializationError, match="bytes as a pickle"):
-        calls.pickled(carrying)
+    found = calls.pickled(carrying)
+    assert len(found.content) > calls.FUNCTION_MAX
+    with objects() as server:
+        event = calls.event_of(found, function_url=f"{server.url}/f")
+        assert "function" not in event
+        event["arguments"] = base64.b64encode(pickle.dumps(((), {}))).decode()
+        server.objects["/f"] = found.content[:-1]
+        with pytest.raises(ValueError, match="announced"):
+            calls.value_of("f", call.perform(event), lambda: None)
+        server.objects["/f"] = found.content
+        for _ in range(2):
+            assert calls.value_of("f", call.perform(event), lambda: None) == len(heavy)
+            server.objects.clear()
+
+
+def test_functions_make_room_for_others():
+    def carrying(size):
+        held = bytes(size)
+
+        @isolated
+        def held_by():
+            return len(held)
+
+        found = calls.pickled(held_by)
+        event = {
+            **calls.event_of(found),
+            "arguments": base64.b64encode(b"\x80\x04)}\x86.").decode(),
+        }
+        assert calls.value_of("f", call.perform(event), lambda: None) == size
+        return found.digest
+
+    first = carrying(1)
+    assert first in call._functions
+    second = carrying(call.KEPT_BYTES)
+    assert first not in call._functions
+    assert second in call._functions
 
 
 def test_setup_runs_once_for_an_environment(tmp_path):
@@ -168,25 +208,18 @@ def test_large_data_travels_by_files(tmp_path):
     assert pickle.loads((tmp_path / "out").read_bytes()) == big
 
 
-def test_output_keeps_the_last_and_prints_all(capsys):
-    output = call.Output()
-    with captured(output.add):
-        print("a" * call.OUTPUT_MAX)
-        print("the end", file=sys.stderr)
-    kept = "".join(text for _, text in output.parts())
-    assert len(kept) == call.OUTPUT_MAX
-    assert output.parts()[-1] == ["err", "the end\n"]
-    assert len(capsys.readouterr().out) == call.OUTPUT_MAX + 1
-    calls.show_output({"output": [["out", "one\ntwo\n"]]}, "f 1")
-    assert capsys.readouterr().out == "[f 1] one\n[f 1] two\n"
-
-
 @pytest.mark.parametrize(
     ("payload", "error"),
     [
         (b'{"errorMessage": "x Task timed out after 3.00 seconds"}', RemoteTimeoutError),
         (b'{"errorType": "Sandbox.Timedout", "errorMessage": "y"}', RemoteTimeoutError),
-        (b'{"errorType": "Runtime.ExitError", "errorMessage": "signal: killed"}', RemoteCrashError),
+        (
+            b'{"errorType": "Runtime.ExitError", "errorMessage": "signal: killed"}',
+            RemoteMemoryError,
+        ),
+        (b'{"errorType": "Runtime.OutOfMemory", "errorMessage": "x"}', RemoteMemoryError),
+        (b'{"errorType": "Runtime.ExitError", "errorMessage": "exit status 1"}', RemoteCrashError),
+        (b'{"errorType": "x", "errorMessage": "Worker process died"}', RemoteCrashError),
         (b'{"errorType": "Runtime.ImportModuleError", "errorMessage": "z"}', RemoteError),
         (b"nonsense", RemoteError),
     ],
@@ -196,13 +229,24 @@ def test_what_lambda_itself_says(payload, error):
 
 
 @pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        ("cv2", "opencv-python-headless"),
+        ("sklearn.svm", "scikit-learn"),
+        ("PIL", "pillow"),
+        ("google.cloud.storage", "google-cloud-storage"),
+        ("_pytest", "pytest"),
+        ("nowhere", "nowhere"),
+    ],
+)
+def test_modules_and_what_brings_them(module, name):
+    assert distributions.distribution_of(module) == name
+
+
+@pytest.mark.parametrize(
     ("concurrency", "on_error"), [(0, "raise"), (129, "raise"), (True, "raise"), (8, "ignore")]
 )
 def test_options_of_map_that_cannot_work(concurrency, on_error):
-    with pytest.raises(SpecError):
-        fanout.check(concurrency, on_error)
-
-
-def test_calls_on_a_host_stay_there(monkeypatch):
-    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "fal-env-x")
-    assert answering(41) == 41
+    for fan_out in (answering.map, answering.map_aio):
+        with pytest.raises(SpecError):
+            fan_out([1], concurrency=concurrency, on_error=on_error)

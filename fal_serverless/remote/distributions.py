@@ -1,0 +1,88 @@
+"""A module that is missing remotely: which line of requirements would bring it."""
+
+from __future__ import annotations
+
+import json
+from importlib import metadata
+from typing import TYPE_CHECKING
+
+from fal_serverless.errors import MissingDependencyError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+# Only those whose names differ; what is installed here is asked first.
+NAMES = {
+    "Bio": "biopython",
+    "Crypto": "pycryptodome",
+    "IPython": "ipython",
+    "OpenSSL": "pyopenssl",
+    "PIL": "pillow",
+    "attr": "attrs",
+    "bs4": "beautifulsoup4",
+    "cairosvg": "CairoSVG",
+    "cv2": "opencv-python-headless",
+    "dateutil": "python-dateutil",
+    "docx": "python-docx",
+    "dotenv": "python-dotenv",
+    "faiss": "faiss-cpu",
+    "fitz": "pymupdf",
+    "git": "GitPython",
+    "google.cloud.bigquery": "google-cloud-bigquery",
+    "google.cloud.storage": "google-cloud-storage",
+    "google.protobuf": "protobuf",
+    "jose": "python-jose",
+    "jwt": "pyjwt",
+    "kafka": "kafka-python",
+    "magic": "python-magic",
+    "mpl_toolkits": "matplotlib",
+    "osgeo": "gdal",
+    "pkg_resources": "setuptools",
+    "pptx": "python-pptx",
+    "psycopg2": "psycopg2-binary",
+    "serial": "pyserial",
+    "skimage": "scikit-image",
+    "sklearn": "scikit-learn",
+    "slugify": "python-slugify",
+    "usb": "pyusb",
+    "win32api": "pywin32",
+    "yaml": "pyyaml",
+    "zmq": "pyzmq",
+}
+
+
+def distribution_of(module: str) -> str:
+    """The name to require for a module: as installed here, as is well known, or its own."""
+    top = module.partition(".")[0]
+    if module in NAMES:
+        return NAMES[module]
+    installed = metadata.packages_distributions().get(top, [])
+    # Namespace packages such as `google` belong to many.
+    if len(set(installed)) == 1:
+        return str(installed[0])
+    return NAMES.get(top, top)
+
+
+def missing(
+    name: str, module: str, said: str, inner: Sequence[object] | None = None
+) -> MissingDependencyError:
+    """The error for a module that the environment of ``name`` lacks.
+
+    Args:
+        said: the exception's own text.
+        inner: name and requirements of another decorated function that ran inside and met it.
+    """
+    needed = distribution_of(module)
+    if inner is None:
+        return MissingDependencyError(
+            f"'{name}' needs the module '{module}', which its environment does not have.",
+            reason=said,
+            hint=f'add it: @isolated(requirements=["{needed}"])',
+        )
+    other, listed = inner
+    wanted = list(map(str, listed)) if isinstance(listed, (list, tuple)) and listed else [needed]
+    return MissingDependencyError(
+        f"'{name}' calls '{other}', and its environment lacks the module '{module}'.",
+        reason=f"{said}; a function that is called inside of another one runs in its process",
+        hint=f"add to the requirements of '{name}': {json.dumps(wanted)}",
+    )
