@@ -25,7 +25,6 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         "request",
         request_id=said["requestId"],
         method=said["http"]["method"],
-        path=event["rawPath"],
         user=said.get("authorizer", {}).get("lambda", {}).get("owner", ""),
         key=said.get("authorizer", {}).get("lambda", {}).get("key", ""),
         status=made["statusCode"],
