@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from fal_serverless.errors import UsageError
+from fal_serverless.names import DNS_LABEL_MAX, check_alias
 from fal_serverless.spec import SUPPORTED_PYTHONS
 
 if TYPE_CHECKING:
@@ -12,7 +14,8 @@ if TYPE_CHECKING:
 
     from fal_serverless.errors import FalServerlessError
 
-State = Literal["ok", "warning", "problem"]
+State = Literal["ok", "note", "warning", "problem"]
+"""A note asks for nothing; a warning wants to be looked at; a problem sets the exit code."""
 
 SKEW_MAX_S = 300
 """AWS refuses requests that are signed five minutes or more off (SigV4, clock skew)."""
@@ -82,6 +85,29 @@ def concurrency(unreserved: int) -> Finding:
         state="warning",
         detail=detail + "; requests above that are answered with 429",
         next="ask AWS for a higher quota of Lambda's concurrent executions",
+    )
+
+
+def names(user: str, aliases: Iterable[str]) -> Finding:
+    """Whether each alias fits into a name of the URL beside the user id."""
+    longest = DNS_LABEL_MAX - 1 - len(user)
+    bad = []
+    for alias in aliases:
+        try:
+            check_alias(alias, user)
+        except UsageError as error:
+            bad.append(f"{alias}: {error.reason}")
+    if not bad:
+        return Finding(
+            check="names",
+            state="ok",
+            detail=f"with user id {user}, aliases have at most {longest} characters",
+        )
+    return Finding(
+        check="names",
+        state="problem",
+        detail="; ".join(bad),
+        next="point another alias at the revision: fal-serverless alias set NAME REVISION",
     )
 
 

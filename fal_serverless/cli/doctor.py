@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,7 +11,7 @@ import typer
 from fal_serverless import doctor, workspace
 from fal_serverless.aws.identity import clock_skew
 from fal_serverless.aws.queue_depth import depth
-from fal_serverless.cli import render
+from fal_serverless.cli import doctor_checks, render
 from fal_serverless.cli.context import settings_of
 from fal_serverless.doctor import Finding
 from fal_serverless.errors import FalServerlessError, OperationError
@@ -32,9 +33,7 @@ app = typer.Typer(invoke_without_command=True)
 @app.callback()
 def examine(
     ctx: typer.Context,
-    fix: Annotated[
-        bool, typer.Option("--fix", help="Delete what interrupted publishes left.")
-    ] = False,
+    fix: Annotated[bool, typer.Option("--fix", help="Delete what nothing needs.")] = False,
 ) -> None:
     """Check this machine, the credentials, the account and the stack; say what to do."""
     settings = settings_of(ctx)
@@ -81,8 +80,23 @@ def _beyond(settings: Settings, *, fix: bool) -> list[Finding]:
         _try("artifacts", lambda: _artifacts(space)),
         _gateway(space, settings),
         _try("queue", lambda: _queue(space), warn=True),
-        _try("concurrency", lambda: doctor.concurrency(space.functions.unreserved()), warn=True),
     ]
+    checks: dict[str, Callable[[Workspace], list[Finding]]] = {
+        "version": doctor_checks.version,
+        "drift": doctor_checks.drift,
+        "domain": doctor_checks.domain,
+        "permissions": doctor_checks.permissions,
+        "limits": doctor_checks.limits,
+        "names": doctor_checks.names,
+        "runtime": doctor_checks.runtimes,
+        "leftovers": functools.partial(doctor_checks.remains, fix=fix),
+    }
+    for name, check in checks.items():
+        try:
+            findings += check(space)
+        except FalServerlessError as error:
+            # That it could not be looked at is no fault of the stack.
+            findings.append(doctor.failed(name, error, state="warning"))
     try:
         findings += _registry(space, fix=fix)
     except FalServerlessError as error:

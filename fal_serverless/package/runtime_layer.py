@@ -30,13 +30,18 @@ MODULES = (
 """What a pickled function may refer to, beside the runtime itself."""
 
 
+def runtime_digest(python: str) -> str:
+    """What names the runtime's layer for a Python minor version: a digest of its content."""
+    key = hashlib.sha256(f"{LAYOUT} {python}".encode())
+    for name, path in sorted(_sources()):
+        key.update(f"{name}\n".encode() + path.read_bytes())
+    return key.hexdigest()
+
+
 def build_runtime_layer(python: str, cache: Path) -> Layer:
     """The runtime's layer for a Python minor version, named by its content."""
     sources = dict(_sources())
-    key = hashlib.sha256(f"{LAYOUT} {python}".encode())
-    for name, path in sorted(sources.items()):
-        key.update(f"{name}\n".encode() + path.read_bytes())
-    digest = key.hexdigest()
+    digest = runtime_digest(python)
     folder = cache / "layers"
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / f"{digest}.lock"):
