@@ -26,6 +26,7 @@ class Options(TypedDict, total=False):
     exposed_port: int
     max_concurrency: int
     min_concurrency: int
+    snap_start: bool
     machine_type: str | int
     keep_alive: float
     timeout: int

@@ -33,6 +33,8 @@ STORAGE_MIN_MB = 512
 STORAGE_MAX_MB = 10_240
 # API Gateway HTTP API: the integration timeout cannot be raised above this.
 HTTP_TIMEOUT_MAX_S = 30
+# Lambda, "Improving startup performance with Lambda SnapStart", supported features.
+SNAP_START_PYTHON = (3, 12)
 # Lambda's managed runtimes that this project builds for.
 SUPPORTED_PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
 TRIMS = ("tests", "static-libraries", "debug-symbols", "documentation")
@@ -102,6 +104,7 @@ class FunctionSpec:
         keep_alive: seconds; recorded only, since Lambda keeps environments by itself.
         max_concurrency: reserved concurrency of the Lambda function, or None.
         min_concurrency: provisioned concurrency of the alias, or 0.
+        snap_start: whether environments begin from a snapshot of one that has loaded.
         environment_variables: sorted pairs.
         secrets: names of the user's secrets that the function reads.
         local_modules: importable names whose source travels by value.
@@ -120,6 +123,7 @@ class FunctionSpec:
     keep_alive: float = 10
     max_concurrency: int | None = None
     min_concurrency: int = 0
+    snap_start: bool = False
     environment_variables: tuple[tuple[str, str], ...] = ()
     secrets: tuple[str, ...] = ()
     local_modules: tuple[str, ...] = ()
@@ -139,6 +143,7 @@ OPTIONS = (
     "exposed_port",
     "max_concurrency",
     "min_concurrency",
+    "snap_start",
     "machine_type",
     "keep_alive",
     "timeout",
@@ -175,7 +180,7 @@ def build_spec(
             )
     given = {key: value for key, value in options.items() if value is not None}
     mode, port = _mode(given)
-    return FunctionSpec(
+    spec = FunctionSpec(
         name=name,
         mode=mode,
         port=port,
@@ -203,11 +208,15 @@ def build_spec(
             else None
         ),
         min_concurrency=_whole("min_concurrency", given.get("min_concurrency", 0), 0, 100_000, ""),
+        snap_start=_flag("snap_start", given.get("snap_start", False)),
         environment_variables=_variables(given.get("environment", {})),
         secrets=tuple(map(check_secret_name, _names("secrets", given.get("secrets", ())))),
         local_modules=_names("local_modules", given.get("local_modules", ())),
         files=_names("files", given.get("files", ())),
     )
+    if spec.snap_start:
+        check_snap_start(spec)
+    return spec
 
 
 def check_secret_name(name: str) -> str:
@@ -256,12 +265,49 @@ def machine_memory(machine_type: str | int) -> int:
     )
 
 
-def _mode(given: Mapping[str, Any]) -> tuple[Mode, int | None]:
-    serve = given.get("serve", False)
-    if not isinstance(serve, bool):
-        raise SpecError(
-            f"serve cannot be {serve!r}.", reason="it is True or False", hint="write serve=True"
+def no_snapshot(reason: str, hint: str) -> SpecError:
+    """The error for a function that Lambda takes no snapshots of."""
+    return SpecError("snap_start=True cannot be had.", reason=reason, hint=hint)
+
+
+def check_snap_start(spec: FunctionSpec) -> None:
+    """What SnapStart excludes: docs.aws.amazon.com/lambda/latest/dg/snapstart.html."""
+    python = spec.environment.python
+    if tuple(map(int, python.split("."))) < SNAP_START_PYTHON:
+        raise no_snapshot(
+            f"Lambda takes snapshots of Python 3.12 and newer, and this is {python}",
+            "run fal-serverless with Python 3.12 or newer, or leave snap_start out",
         )
+    if spec.min_concurrency:
+        raise no_snapshot(
+            "Lambda does not combine snapshots with provisioned concurrency (min_concurrency)",
+            "keep one of the two: min_concurrency is faster still, and costs while nobody calls",
+        )
+    if spec.ephemeral_storage > STORAGE_MIN_MB:
+        raise no_snapshot(
+            f"Lambda takes no snapshots with more than {STORAGE_MIN_MB} MB of /tmp, and "
+            f"ephemeral_storage is {spec.ephemeral_storage}",
+            "leave ephemeral_storage out, or snap_start",
+        )
+    if spec.kind == "container":
+        raise no_snapshot(
+            "Lambda takes no snapshots of container images",
+            "leave kind='container' out, or snap_start",
+        )
+
+
+def _flag(option: str, value: object) -> bool:
+    if not isinstance(value, bool):
+        raise SpecError(
+            f"{option} cannot be {value!r}.",
+            reason="it is True or False",
+            hint=f"write {option}=True",
+        )
+    return value
+
+
+def _mode(given: Mapping[str, Any]) -> tuple[Mode, int | None]:
+    serve = _flag("serve", given.get("serve", False))
     if "exposed_port" not in given:
         return ("serve" if serve else "call"), None
     if serve:

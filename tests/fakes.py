@@ -114,6 +114,7 @@ class Fake:
     changes: dict = field(default_factory=dict)
     counter: int = 0
     reserved: int | None = None
+    snap_start: bool = False
 
 
 class FakeFunctions:
@@ -123,6 +124,7 @@ class FakeFunctions:
         self.layers: dict[str, str] = {}
         self.provisioned: dict[tuple[str, str], int] = {}
         self.undeletable = False
+        self.total = 1000
 
     def layer(self, name):
         return self.layers.get(name)
@@ -160,6 +162,7 @@ class FakeFunctions:
         found = self.live[function]
         found.code = (code.bucket, code.key, code.image)
         found.variables = dict(configuration.variables)
+        found.snap_start = configuration.snap_start
         found.token += 1
 
     def publish_version(self, function, *, code_sha256, token):
@@ -229,7 +232,7 @@ class FakeFunctions:
         self.provisioned[function, qualifier] = count
 
     def unreserved(self):
-        return 1000
+        return self.total - sum(item.reserved or 0 for item in self.live.values())
 
 
 @dataclass

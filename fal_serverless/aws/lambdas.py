@@ -7,6 +7,7 @@ that are not made when nothing changed, and weights that are fractions.
 from __future__ import annotations
 
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from fal_serverless.errors import AwsError, ConflictError
 from fal_serverless.publish.state import LiveFunction
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from fal_serverless.publish.state import Code, Configuration
     from fal_serverless.spec import Architecture
@@ -27,6 +28,9 @@ BUSY_TRIES = 40
 POLL_SECONDS = 0.25
 READY_TRIES = 1200
 """Polls until a function or version must be ready; images take minutes to be optimised."""
+SNAPSHOT_TRIES = 4800
+"""Polls until a version's snapshot must be there: its init may take 15 minutes (Lambda SnapStart,
+"Runtime hook registration and execution"), and Lambda some for the copies."""
 
 
 @dataclass
@@ -106,8 +110,10 @@ class LambdaFunctions:
                     **_code(code),
                 )
             )
-            self._ready(function)
+            live = self._ready(function)
             arguments = _configuration(configuration, image=bool(code.image))
+            if live.snap_start and not configuration.snap_start:
+                arguments["SnapStart"] = {"ApplyOn": "None"}
             self._unless_busy(
                 lambda: self.client.update_function_configuration(
                     FunctionName=function, **arguments
@@ -116,10 +122,11 @@ class LambdaFunctions:
             return self._ready(function)
 
     def publish_version(self, function: str, *, code_sha256: str, token: str) -> str:
-        """Publish what is there as a version, waited for; its number.
+        """Publish what is there as a version, waited for with its snapshot; its number.
 
         Raises:
             ConflictError: the code or configuration is not the expected one any more.
+            AwsError: Lambda could not make it ready, or has no snapshot of it.
         """
         with translated(f"Publishing a version of '{function}'"):
             made = self._unless_busy(
@@ -134,7 +141,14 @@ class LambdaFunctions:
                     reason="somebody else updated the function at the same moment",
                     hint="run the command again",
                 )
-            self._ready(function, version)
+            wanted = made.get("SnapStart", {}).get("ApplyOn") == "PublishedVersions"
+            ready = self._ready(function, version, SNAPSHOT_TRIES if wanted else READY_TRIES)
+            if wanted and not ready.snapshot:
+                raise AwsError(
+                    f"Lambda has no snapshot of version {version} of '{function}'.",
+                    reason="it is active, and its OptimizationStatus is Off",
+                    hint="run the command again, or leave snap_start out; live URLs are untouched",
+                )
         return version
 
     def versions(self, function: str) -> tuple[str, ...]:
@@ -208,7 +222,8 @@ class LambdaFunctions:
 
     def set_reserved(self, function: str, count: int | None) -> None:
         """Set or remove the reserved concurrency of the whole function."""
-        with translated(f"Setting the reserved concurrency of '{function}'"):
+        doing = f"Setting the reserved concurrency of '{function}'"
+        with translated(doing), _too_much(doing, "max_concurrency"):
             if count is None:
                 self.client.delete_function_concurrency(FunctionName=function)
             else:
@@ -219,7 +234,8 @@ class LambdaFunctions:
     def set_provisioned(self, function: str, qualifier: str, count: int) -> None:
         """Set (or with 0 remove) the provisioned concurrency of an alias or version."""
         place = {"FunctionName": function, "Qualifier": qualifier}
-        with translated(f"Setting the provisioned concurrency of '{qualifier}'"):
+        doing = f"Setting the provisioned concurrency of '{qualifier}'"
+        with translated(doing), _too_much(doing, "min_concurrency"):
             if count:
                 self.client.put_provisioned_concurrency_config(
                     **place, ProvisionedConcurrentExecutions=count
@@ -280,9 +296,9 @@ class LambdaFunctions:
             self.sleep(POLL_SECONDS * 2)
         raise AssertionError("the loop returns or raises")
 
-    def _ready(self, function: str, version: str = "") -> LiveFunction:
+    def _ready(self, function: str, version: str = "", tries: int = READY_TRIES) -> LiveFunction:
         place = {"FunctionName": function, **({"Qualifier": version} if version else {})}
-        for _ in range(READY_TRIES):
+        for _ in range(tries):
             try:
                 found = self.client.get_function_configuration(**place)
             except ClientError as error:
@@ -303,10 +319,29 @@ class LambdaFunctions:
                 return _live(found, {})
             self.sleep(POLL_SECONDS)
         raise AwsError(
-            f"'{function}' is not ready after {READY_TRIES * POLL_SECONDS:.0f} s.",
+            f"'{function}' is not ready after {tries * POLL_SECONDS:.0f} s.",
             reason="Lambda has not finished applying the last change",
             hint="look at the function in the Lambda console, and run the command again",
         )
+
+
+@contextmanager
+def _too_much(doing: str, option: str) -> Iterator[None]:
+    """Lambda's refusal of more concurrency than the account has, as an error that says what to do.
+
+    Raises:
+        AwsError: it was refused.
+    """
+    try:
+        yield
+    except ClientError as error:
+        if error_code(error) not in ("InvalidParameterValueException", "LimitExceededException"):
+            raise
+        raise AwsError(
+            f"{doing} failed.",
+            reason=str(error.response.get("Error", {}).get("Message", "")) or error_code(error),
+            hint=f"lower or drop {option}, or ask AWS for a higher concurrency quota",
+        ) from error
 
 
 class _gone_is_fine:  # noqa: N801 - reads as a statement
@@ -326,6 +361,8 @@ def _live(found: Mapping[str, Any], concurrency: Mapping[str, Any]) -> LiveFunct
         token=str(found.get("RevisionId", "")),
         package="image" if found.get("PackageType") == "Image" else "layer",
         reserved=concurrency.get("ReservedConcurrentExecutions"),
+        snap_start=found.get("SnapStart", {}).get("ApplyOn") == "PublishedVersions",
+        snapshot=found.get("SnapStart", {}).get("OptimizationStatus") == "On",
     )
 
 
@@ -353,6 +390,8 @@ def _configuration(configuration: Configuration, *, image: bool) -> dict[str, An
         shared["LoggingConfig"] = {"LogGroup": configuration.log_group}
     if image:
         return shared
+    if configuration.snap_start:
+        shared["SnapStart"] = {"ApplyOn": "PublishedVersions"}
     return {
         **shared,
         "Runtime": f"python{configuration.python}",

@@ -26,7 +26,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fal_serverless.errors import SpecError
+from fal_serverless.errors import AuthError, SpecError
 from fal_serverless.names import HANDLER, lambda_function_name
 from fal_serverless.publish.apply import Outcome, Publisher, apply, revision_time
 from fal_serverless.publish.plan import (
@@ -41,6 +41,7 @@ from fal_serverless.publish.plan import (
 from fal_serverless.publish.prune import chosen
 from fal_serverless.publish.retention import spared
 from fal_serverless.publish.state import Configuration, Revision
+from fal_serverless.spec import no_snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -95,11 +96,17 @@ def want(
     """What publishing ``package`` under ``alias`` asks for.
 
     Raises:
-        SpecError: the function's environment variables are more than Lambda takes.
+        SpecError: the function's environment variables are more than Lambda takes, or it has to
+            be an image and has snap_start.
     """
     spec = package.spec
     check_environment(spec, variables(spec, target, revision))
     if package.image is not None:
+        if spec.snap_start:
+            raise no_snapshot(
+                f"'{spec.name}' becomes an image ({package.why}), and Lambda takes none of images",
+                "make its requirements smaller, or leave snap_start out",
+            )
         return Wanted(
             spec=spec,
             function=lambda_function_name(target.owner, spec.name, package.kind),
@@ -144,18 +151,34 @@ def look(wanted: Wanted, publisher: Publisher, owner: str) -> Existing:
     if wanted.bundle is not None and publisher.artifacts.has(bundle_key(wanted.bundle.digest)):
         keys.add(bundle_key(wanted.bundle.digest))
     digest = wanted.image.rpartition("@")[2]
-    reserving = wanted.spec.max_concurrency is not None
+    limited = wanted.spec.max_concurrency is not None or wanted.spec.min_concurrency > 0
     rule = publisher.registry.rule(owner, wanted.spec.name)
     return Existing(
         keys=frozenset(keys),
         layers=layers,
         function=publisher.functions.get(wanted.function),
         alias=publisher.registry.alias(owner, wanted.alias) if wanted.alias else None,
-        unreserved=publisher.functions.unreserved() if reserving else None,
+        sibling=publisher.functions.get(_sibling(wanted, owner)),
+        unreserved=_unreserved(publisher) if limited else None,
         image=bool(digest and publisher.images and publisher.images.has(digest)),
         rule=rule,
         spared=_spared(wanted, wanted.rule or rule, publisher, owner),
     )
+
+
+def _sibling(wanted: Wanted, owner: str) -> str:
+    """The Lambda function that revisions of the other kind of package live in."""
+    other = "layer" if wanted.package == "image" else "image"
+    return lambda_function_name(owner, wanted.spec.name, other)
+
+
+def _unreserved(publisher: Publisher) -> int | None:
+    """The account's concurrency that is not reserved, or None when it may not be read."""
+    try:
+        return publisher.functions.unreserved()
+    except AuthError:
+        # IAM grants this for every function or for none; Lambda itself refuses what is too much.
+        return None
 
 
 def _spared(wanted: Wanted, rule: Rule | None, publisher: Publisher, owner: str) -> tuple[str, ...]:
@@ -229,6 +252,7 @@ def publish(
             message=message,
             created_at=revision_time(publisher.clock),
             image=package.image.digest if package.image else "",
+            snap_start=spec.snap_start,
         )
 
     return apply(
@@ -265,6 +289,8 @@ def configuration(
         layers=layers,
         variables=variables,
         description=description,
+        # Calls from Python run the unpublished version, of which there is no snapshot.
+        snap_start=spec.snap_start and spec.mode != "call",
     )
 
 

@@ -87,12 +87,14 @@ class Existing:
         keys: of the artifact bucket, those among the wanted ones that are there.
         layers: names of wanted layers that are published, and their ARNs.
         function: the Lambda function, or None.
+        sibling: the one that holds the same function's revisions of the other kind of package,
+            layers or image, or None.
         alias: the alias's record, or None.
         image: whether the wanted image is in the repository.
         rule: of the function, or None.
         spared: revisions that the rule (the wanted one, or this) will let go.
         unreserved: concurrency of the account that no function has reserved; read only when
-            the plan needs it.
+            the plan needs it, None as well when it may not be read.
     """
 
     keys: frozenset[str]
@@ -100,6 +102,7 @@ class Existing:
     function: LiveFunction | None
     alias: Alias | None
     unreserved: int | None = None
+    sibling: LiveFunction | None = None
     image: bool = False
     rule: Rule | None = None
     spared: tuple[str, ...] = ()
@@ -142,11 +145,9 @@ def make_plan(wanted: Wanted, existing: Existing) -> tuple[Step, ...]:
             image=wanted.image,
         )
     )
-    reserved = existing.function.reserved if existing.function else None
-    if wanted.spec.max_concurrency != reserved:
-        steps.append(Reserve(function=wanted.function, count=wanted.spec.max_concurrency))
+    steps += _reservations(wanted, existing)
     auth = effective_auth(wanted.auth, existing.alias)
-    steps.append(PublishVersion(function=wanted.function))
+    steps.append(PublishVersion(function=wanted.function, snapshot=wanted.spec.snap_start))
     steps.append(RecordRevision(function=wanted.function, revision=wanted.revision, auth=auth))
     if wanted.alias:
         steps += _alias_steps(wanted, existing.alias, auth)
@@ -180,16 +181,26 @@ def _artifacts(wanted: Wanted, bundle: File, existing: Existing) -> list[Step]:
     return steps
 
 
+def _reservations(wanted: Wanted, existing: Existing) -> list[Step]:
+    """A function's limit holds for each Lambda function that its revisions live in."""
+    count = wanted.spec.max_concurrency
+    steps: list[Step] = []
+    if count != (existing.function.reserved if existing.function else None):
+        steps.append(Reserve(function=wanted.function, count=count))
+    if existing.sibling is not None and count != existing.sibling.reserved:
+        steps.append(Reserve(function=existing.sibling.name, count=count))
+    return steps
+
+
 def _alias_steps(wanted: Wanted, alias: Alias | None, auth: Auth) -> list[Step]:
     steps: list[Step] = [MoveAlias(alias=wanted.alias, function=wanted.function, auth=auth)]
     before = alias.min_concurrency if alias else 0
     moved = alias is not None and alias.function != wanted.function
-    if wanted.spec.min_concurrency or (before and not moved):
-        steps.append(
-            Provision(
-                function=wanted.function, alias=wanted.alias, count=wanted.spec.min_concurrency
-            )
-        )
+    count = wanted.spec.min_concurrency
+    if count or (before and not moved):
+        provision = Provision(function=wanted.function, alias=wanted.alias, count=count)
+        # Lambda moves no alias with provisioned environments to a version with a snapshot.
+        steps.insert(0 if wanted.spec.snap_start else 1, provision)
     if alias is not None and (moved or alias.retiring or alias.alarm):
         steps.append(
             ClearAlias(
@@ -221,14 +232,26 @@ def _check_concurrency(wanted: Wanted, existing: Existing) -> None:
             reason="Lambda does not combine a split with provisioned concurrency",
             hint=f"run: fal-serverless alias split {wanted.alias} --stop",
         )
-    if spec.max_concurrency is None or existing.unreserved is None:
-        return
-    held = (existing.function.reserved or 0) if existing.function else 0
-    free = existing.unreserved + held - UNRESERVED_MIN
-    if spec.max_concurrency > free:
+    if existing.unreserved is not None:
+        _check_account(spec, existing, existing.unreserved)
+
+
+def _check_account(spec: FunctionSpec, existing: Existing, unreserved: int) -> None:
+    functions = [item for item in (existing.function, existing.sibling) if item is not None]
+    left = unreserved + sum(item.reserved or 0 for item in functions)
+    copies = 2 if existing.sibling is not None else 1
+    keeps = f"the account has {left} left in this Region, and {UNRESERVED_MIN} must stay unreserved"
+    if spec.max_concurrency is None:
+        if spec.min_concurrency > left - UNRESERVED_MIN:
+            raise SpecError(
+                f"min_concurrency={spec.min_concurrency} cannot be provisioned.",
+                reason=keeps,
+                hint="lower or drop min_concurrency, or ask AWS for a higher concurrency quota",
+            )
+    elif spec.max_concurrency * copies > left - UNRESERVED_MIN:
+        twice = "; its revisions as layers and as images have as much each" if copies == 2 else ""
         raise SpecError(
             f"max_concurrency={spec.max_concurrency} cannot be reserved.",
-            reason=f"the account has {existing.unreserved + held} left in this Region, "
-            f"and {UNRESERVED_MIN} must stay unreserved",
+            reason=keeps + twice,
             hint="lower or drop max_concurrency, or ask AWS for a higher concurrency quota",
         )

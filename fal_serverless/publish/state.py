@@ -44,6 +44,7 @@ class Revision:
         size: bytes, unzipped, bundle and layers together.
         created_at: ISO 8601, UTC.
         image: digest of its image, for image packages.
+        snap_start: whether its environments begin from a snapshot.
     """
 
     id: str
@@ -65,6 +66,7 @@ class Revision:
     message: str
     created_at: str
     image: str = ""
+    snap_start: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,6 +171,7 @@ class Configuration:
         ephemeral_storage: MB.
         layers: ARNs in order, for zip packages.
         variables: environment variables.
+        snap_start: whether Lambda takes a snapshot of each version.
     """
 
     role: str
@@ -182,6 +185,7 @@ class Configuration:
     variables: Mapping[str, str]
     description: str = ""
     log_group: str = ""
+    snap_start: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,6 +196,8 @@ class LiveFunction:
         code_sha256: base64, as Lambda gives it.
         token: Lambda's RevisionId; calls can be conditional on it.
         reserved: reserved concurrency, or None.
+        snap_start: whether Lambda takes a snapshot of each version.
+        snapshot: of a version: whether Lambda has one.
     """
 
     name: str
@@ -199,6 +205,8 @@ class LiveFunction:
     token: str
     package: PackageKind = "layer"
     reserved: int | None = None
+    snap_start: bool = False
+    snapshot: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -307,7 +315,7 @@ class Functions(Protocol):
         """Change code and configuration, each waited for."""
 
     def publish_version(self, function: str, *, code_sha256: str, token: str) -> str:
-        """Publish what is there as a version, waited for; its number.
+        """Publish what is there as a version, waited for with its snapshot; its number.
 
         Raises:
             ConflictError: the code or configuration is not the expected one any more.

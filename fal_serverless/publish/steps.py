@@ -58,9 +58,14 @@ class Reserve:
 
 @dataclass(frozen=True, kw_only=True)
 class PublishVersion:
-    """Freeze what the Lambda function is now as a version, and check that it is ours."""
+    """Freeze what the Lambda function is now as a version, and check that it is ours.
+
+    Attributes:
+        snapshot: whether Lambda takes a snapshot of it, which is waited for.
+    """
 
     function: str
+    snapshot: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,7 +157,8 @@ def describe(step: Step) -> str:
         case Reserve():
             return f"reserve {step.count} concurrent environments for {step.function}"
         case PublishVersion():
-            return f"publish a version of {step.function}"
+            waiting = ", and wait for its snapshot" if step.snapshot else ""
+            return f"publish a version of {step.function}{waiting}"
         case RecordRevision():
             return f"record revision {step.revision} ({step.auth})"
         case SetRule() | Prune():

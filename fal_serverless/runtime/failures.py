@@ -13,14 +13,10 @@ from typing import Any
 
 NAMESPACE = "FalServerless"
 METRIC = "Failures"
-FAILED_FROM = 500
-"""Status from which an answer is the function's failure and not its caller's."""
 
 
-def note(status: int, context: Any) -> None:
+def note(context: Any) -> None:
     """Write down a failed answer of a request that came by an alias; others have no split."""
-    if status < FAILED_FROM:
-        return
     # arn:aws:lambda:<region>:<account>:function:<name>:<qualifier>
     parts = str(getattr(context, "invoked_function_arn", "")).split(":")
     if len(parts) < 8 or parts[7].isdigit() or parts[7] == "$LATEST":

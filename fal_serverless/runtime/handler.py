@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from fal_serverless.runtime import failures
 from fal_serverless.runtime.events import event_of, fits, request_of
 from fal_serverless.runtime.loader import BundleError, Loaded, load
 
@@ -15,6 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from fal_serverless.runtime.events import Answer, Request
+
+
+FAILED_FROM = 500
+"""Status from which an answer is the function's failure, and not its caller's."""
 
 
 class Mode(Protocol):
@@ -63,7 +66,10 @@ class Runtime:
             result = _queued(self.mode, request, remaining, job, self.loaded.revision)
         else:
             result = event_of(self.mode.answer(request, remaining), self.loaded.revision)
-        failures.note(result["statusCode"], context)
+        if result["statusCode"] >= FAILED_FROM:
+            from fal_serverless.runtime import failures
+
+            failures.note(context)
         return result
 
 
@@ -107,8 +113,24 @@ def start() -> Runtime:
     """The environment's runtime, made when it is first needed."""
     global _runtime
     if _runtime is None:
-        _runtime = Runtime(Path(os.environ.get("LAMBDA_TASK_ROOT", ".")))
+        made = Runtime(Path(os.environ.get("LAMBDA_TASK_ROOT", ".")))
+        if os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start":
+            _check_for_snapshot(made)
+        _runtime = made
     return _runtime
+
+
+def _check_for_snapshot(made: Runtime) -> None:
+    """A function that does not load gets no snapshot: publishing it fails, and nothing moves to it.
+
+    Raises:
+        BundleError: it did not load.
+    """
+    from fal_serverless.runtime import restore
+
+    if made.loaded is None or made.mode is None:
+        raise BundleError(made.failure)
+    restore.register(made.loaded.spec.get("secrets", ()))
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:

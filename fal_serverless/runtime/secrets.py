@@ -33,8 +33,11 @@ def path(stack: str, user: str, name: str) -> str:
     return f"/fal/{stack}/{user}/{name}"
 
 
-def install(names: Sequence[str]) -> None:
+def install(names: Sequence[str], *, within: float | None = None) -> None:
     """Fetch the secrets and set environment variables of those names.
+
+    Args:
+        within: seconds after which nothing is tried again, or None.
 
     Raises:
         SecretError: one is missing, or SSM refuses or does not answer.
@@ -45,8 +48,10 @@ def install(names: Sequence[str]) -> None:
     wanted = {path(stack, user, name): name for name in names}
     paths = list(wanted)
     found: dict[str, str] = {}
+    deadline = None if within is None else time.monotonic() + within
     for first in range(0, len(paths), AT_A_TIME):
-        answer = _ask({"Names": paths[first : first + AT_A_TIME], "WithDecryption": True})
+        question = {"Names": paths[first : first + AT_A_TIME], "WithDecryption": True}
+        answer = _ask(question, deadline)
         found |= {item["Name"]: item["Value"] for item in answer.get("Parameters", [])}
     missing = sorted(name for place, name in wanted.items() if place not in found)
     if missing:
@@ -94,23 +99,48 @@ def _hmac(key: bytes, text: str) -> bytes:
     return hmac.new(key, text.encode(), hashlib.sha256).digest()
 
 
-def _ask(question: dict[str, Any]) -> dict[str, Any]:
+def credentials() -> dict[str, str]:
+    """The role's credentials: ``key``, ``secret`` and ``token``.
+
+    Environments that begin from a snapshot have none in variables, since those would be the
+    snapshot's: Lambda gives them over HTTP instead, as containers have them.
+
+    Raises:
+        SecretError: they are not to be had.
+    """
+    address = os.environ.get("AWS_CONTAINER_CREDENTIALS_FULL_URI")
+    if os.environ.get("AWS_ACCESS_KEY_ID") or not address:
+        names = {"key": "ACCESS_KEY_ID", "secret": "SECRET_ACCESS_KEY", "token": "SESSION_TOKEN"}
+        return {key: os.environ.get(f"AWS_{name}", "") for key, name in names.items()}
+    headers = {"authorization": os.environ.get("AWS_CONTAINER_AUTHORIZATION_TOKEN", "")}
+    try:
+        _, content = _send("GET", address, b"", headers)
+        given = json.loads(content)
+        return {
+            "key": given["AccessKeyId"],
+            "secret": given["SecretAccessKey"],
+            "token": given["Token"],
+        }
+    except (OSError, ValueError, KeyError) as error:
+        # Not the error's text: it may quote what was read.
+        raise SecretError(f"Lambda gave no credentials: {type(error).__name__}") from None
+
+
+def _ask(question: dict[str, Any], deadline: float | None) -> dict[str, Any]:
     region = os.environ.get("AWS_REGION", "us-east-1")
     suffix = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
     url = os.environ.get("AWS_ENDPOINT_URL") or f"https://ssm.{region}.{suffix}"
     body = json.dumps(question).encode()
-    credentials = {
-        "key": os.environ.get("AWS_ACCESS_KEY_ID", ""),
-        "secret": os.environ.get("AWS_SECRET_ACCESS_KEY", ""),
-        "token": os.environ.get("AWS_SESSION_TOKEN", ""),
-    }
+    signing = credentials()
     problem = ""
     for attempt in range(_TRIES):
+        if attempt and deadline is not None and time.monotonic() + _TIMEOUT_S > deadline:
+            break
         if attempt:
             time.sleep(0.2 * attempt)
-        headers = signed_headers(url, body, region=region, now=time.time(), credentials=credentials)
+        headers = signed_headers(url, body, region=region, now=time.time(), credentials=signing)
         try:
-            status, content = _post(url, body, headers)
+            status, content = _send("POST", url, body, headers)
         except OSError as error:
             problem = f"{type(error).__name__}: {error}"
             continue
@@ -123,12 +153,12 @@ def _ask(question: dict[str, Any]) -> dict[str, Any]:
     raise SecretError(f"SSM Parameter Store did not give the secrets: {problem}")
 
 
-def _post(url: str, body: bytes, headers: Mapping[str, str]) -> tuple[int, bytes]:
+def _send(method: str, url: str, body: bytes, headers: Mapping[str, str]) -> tuple[int, bytes]:
     parts = urlsplit(url)
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
     connection = kind(parts.netloc, timeout=_TIMEOUT_S)
     try:
-        connection.request("POST", "/", body, dict(headers))
+        connection.request(method, parts.path or "/", body or None, dict(headers))
         response = connection.getresponse()
         return response.status, response.read()
     finally:

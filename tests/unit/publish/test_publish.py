@@ -92,6 +92,7 @@ def a_package(name="f", code="a", kind="none", **options):
         layers=(artifact("e" * 64),),
         lock=None,
         unzipped=100,
+        why="too large" if kind == "image" else "",
     )
 
 
@@ -341,20 +342,6 @@ def test_killed_while_old_revisions_go():
             break
         calls += 1
     assert calls >= 10
-
-
-def test_concurrency_options():
-    world = World()
-    world.serve(max_concurrency=5)
-    assert world.functions.live["fal-1234567-f-z"].reserved == 5
-    world.serve()
-    assert world.functions.live["fal-1234567-f-z"].reserved is None
-    with pytest.raises(SpecError, match="cannot be reserved"):
-        world.serve(max_concurrency=950)
-    with pytest.raises(SpecError, match="needs an alias"):
-        world.serve(alias="", min_concurrency=1)
-    world.serve(min_concurrency=2)
-    assert world.functions.provisioned["fal-1234567-f-z", "web"] == 2
 
 
 def test_a_large_environment_is_refused():

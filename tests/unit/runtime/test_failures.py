@@ -22,7 +22,7 @@ def context(qualifier="predict"):
 
 
 def test_a_failure_is_a_line_of_the_embedded_metric_format(capsys):
-    failures.note(503, context())
+    failures.note(context())
     line = json.loads(capsys.readouterr().out)
     (metric,) = line["_aws"]["CloudWatchMetrics"]
     assert metric["Namespace"] == "FalServerless"
@@ -37,21 +37,15 @@ def test_a_failure_is_a_line_of_the_embedded_metric_format(capsys):
     assert line["_aws"]["Timestamp"] > 1_700_000_000_000
 
 
-@pytest.mark.parametrize("status", [200, 302, 404, 422, 499])
-def test_what_is_the_callers_own_fault_is_not_counted(status, capsys):
-    failures.note(status, context())
-    assert capsys.readouterr().out == ""
-
-
 @pytest.mark.parametrize("qualifier", ["7", "$LATEST", ""])
 def test_requests_that_came_by_no_alias_are_not_counted(qualifier, capsys):
-    failures.note(500, context(qualifier))
-    failures.note(500, None)
+    failures.note(context(qualifier))
+    failures.note(None)
     assert capsys.readouterr().out == ""
 
 
 def test_the_line_is_not_shown_as_something_the_function_printed(capsys):
-    failures.note(500, context())
+    failures.note(context())
     event = LogEvent("1", 0, "s", capsys.readouterr().out)
     assert logs.is_metric(event)
     assert not logs.is_metric(LogEvent("1", 0, "s", '{"_aws": "mine"}'))
