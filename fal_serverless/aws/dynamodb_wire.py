@@ -1,4 +1,4 @@
-"""DynamoDB's BatchGetItem as the gateway needs it, without botocore."""
+"""DynamoDB's BatchGetItem and UpdateItem as the gateway needs them, without botocore."""
 
 from __future__ import annotations
 
@@ -19,10 +19,6 @@ _CONNECT_S = 2.0
 _READ_S = 3.0
 _TRIES = 3
 _PAUSE_S = 0.05
-_HEADERS = {
-    "content-type": "application/x-amz-json-1.0",
-    "x-amz-target": "DynamoDB_20120810.BatchGetItem",
-}
 # DynamoDB API reference, "Error handling": these may be asked again, beside 5xx.
 _AGAIN = frozenset(
     {
@@ -40,7 +36,7 @@ class RefusedError(Exception):
 
 
 class DynamoDB:
-    """Reads items; may be used by several threads."""
+    """Reads and changes items; may be used by several threads."""
 
     def __init__(self, place: Place, *, sleep: Callable[[float], None] = time.sleep) -> None:
         self._wire = Wire(place.endpoint, ca_certs=place.ca_certs, connections=32)
@@ -53,13 +49,28 @@ class DynamoDB:
         Raises:
             RefusedError: it was refused, or could not be asked in three tries.
         """
-        body = json.dumps({"RequestItems": RequestItems}).encode()
+        return self._ask("BatchGetItem", {"RequestItems": RequestItems}, _TRIES)
+
+    def update_item(self, **arguments: Any) -> dict[str, Any]:
+        """As botocore's client, but sent once: an addition that may have arrived is not repeated.
+
+        Raises:
+            RefusedError: it was refused, or it is not known whether it was done.
+        """
+        return self._ask("UpdateItem", arguments, 1)
+
+    def _ask(self, operation: str, question: dict[str, Any], tries: int) -> dict[str, Any]:
+        body = json.dumps(question).encode()
         path = f"{self._wire.prefix}/"
+        named = {
+            "content-type": "application/x-amz-json-1.0",
+            "x-amz-target": f"DynamoDB_20120810.{operation}",
+        }
         problem = ""
-        for attempt in range(_TRIES):
+        for attempt in range(tries):
             if attempt:
                 self._sleep(random.uniform(0.5, 1) * _PAUSE_S * 2**attempt)  # noqa: S311
-            headers = self._signer.headers(path, "", _HEADERS, body)
+            headers = self._signer.headers(path, "", named, body)
             try:
                 answer = self._wire.post(path, headers, body, connect=_CONNECT_S, timeout=_READ_S)
             except WireError as error:

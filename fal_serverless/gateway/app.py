@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from fal_serverless.gateway.protocols import Invoker
     from fal_serverless.gateway.queue.front import Front
     from fal_serverless.gateway.registry import CachedRegistry
+    from fal_serverless.gateway.uses import KeyUses
 
 __all__ = ["Access", "Everything", "app_around", "create_app"]
 
@@ -37,6 +38,7 @@ def create_app(
     now: Callable[[], float] = time.time,
     queue: Callable[[], Front] | None = None,
     manager: str = "",
+    uses: KeyUses | None = None,
 ) -> FastAPI:
     """The app.
 
@@ -49,8 +51,9 @@ def create_app(
         now: epoch seconds.
         queue: makes the queue's front when it is first asked for; None where there is no queue.
         manager: name of the Lambda function behind the management API, ``""`` where there is none.
+        uses: counts the requests of keys, or None.
     """
-    calls = Calls(registry, invoker, executor, deadline, clock, now, queue, manager)
+    calls = Calls(registry, invoker, executor, deadline, clock, now, queue, manager, uses)
     return app_around(Gateway(calls, domain, record))
 
 

@@ -78,17 +78,20 @@ def forwarded(headers: Headers, *, client: str, scheme: str, behind_api_gateway:
     )
 
 
-def payload(request: Request, *, request_id: str, now: float) -> bytes:
+def payload(request: Request, *, request_id: str, now: float, target: str = "") -> bytes:
     """The invocation's payload.
 
     Args:
         request: with credentials and headers of the connection removed.
         now: epoch seconds.
+        target: ``<userid>-<label>`` that was asked for; the runtime writes it into the log.
 
     Raises:
         PayloadTooLargeError: above Lambda's limit, however it is written.
     """
     event = _head(request, request_id, now)
+    if target:
+        event["fal"]["target"] = target
     if not request.body:
         return _fitting(_dump(event))
     try:

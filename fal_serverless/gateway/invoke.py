@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from fal_serverless.gateway.queue.front import Front
     from fal_serverless.gateway.registry import CachedRegistry
     from fal_serverless.gateway.target import Target
+    from fal_serverless.gateway.uses import KeyUses
+    from fal_serverless.keys import KeyRecord
 
 Result = TypeVar("Result")
 
@@ -65,6 +67,8 @@ class Calls:
         now: epoch seconds.
         queue: makes the queue's front when it is first asked for; None where there is no queue.
         manager: name of the Lambda function behind the management API, ``""`` where there is none.
+        uses: counts the requests of keys, or None. Without an executor a request writes them down
+            once a minute; elsewhere somebody else does.
     """
 
     registry: CachedRegistry
@@ -75,6 +79,7 @@ class Calls:
     now: Callable[[], float] = time.time
     queue: Callable[[], Front] | None = None
     manager: str = ""
+    uses: KeyUses | None = None
 
     async def answer(self, exchange: Exchange) -> tuple[Response, bool]:
         """The answer, and whether its target exists.
@@ -101,8 +106,18 @@ class Calls:
         exchange = replace(exchange, request=replace(request, headers=headers, query=query))
         if form is not None:
             caller = record.owner if record and route.auth != "public" else ""
-            return cors.readable(await self._queued(form, exchange, route, caller)), True
-        return await self._call(exchange, route), True
+            response = cors.readable(await self._queued(form, exchange, route, caller))
+        else:
+            response = await self._call(exchange, route)
+        self.count(record, response.status)
+        return response, True
+
+    def count(self, record: KeyRecord | None, status: int) -> None:
+        """Count a request for the key that let it pass, if one did."""
+        if record is None or self.uses is None:
+            return
+        if self.uses.count(record.id, status) and self.executor is None:
+            self.uses.flush()
 
     async def _queued(self, form: Form, exchange: Exchange, route: Route, caller: str) -> Response:
         """The queue's answer to one of its forms.
@@ -138,7 +153,12 @@ class Calls:
     async def _call(self, exchange: Exchange, route: Route) -> Response:
         try:
             request = await self._complete(exchange, PAYLOAD_MAX)
-            written = payload(request, request_id=exchange.request_id, now=self.now())
+            written = payload(
+                request,
+                request_id=exchange.request_id,
+                now=self.now(),
+                target=exchange.target.name,
+            )
         except PayloadTooLargeError as error:
             return cors.readable(answer.too_large(error.size))
         response, made_here = await self._invoke(exchange, route, written)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from fal_serverless.gateway.entry import Access
     from fal_serverless.gateway.queue.front import Front
+    from fal_serverless.gateway.uses import KeyUses
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
@@ -65,6 +66,7 @@ def _adapter() -> Mangum:
         invoker,
         queue=_front,
         manager=os.environ.get("FAL_MANAGER", ""),
+        uses=_uses(region),
     )
     gateway = Gateway(calls, os.environ.get("FAL_DOMAIN", ""), recorder(os.environ))
     return adapter_of(Shortcut(gateway, lambda: _app_around(gateway)))
@@ -74,6 +76,15 @@ def _app_around(gateway: Gateway) -> FastAPI:
     from fal_serverless.gateway.app import app_around
 
     return app_around(gateway)
+
+
+def _uses(region: str | None) -> KeyUses | None:
+    """What counts the requests of keys, where there is a table for it."""
+    from fal_serverless.aws.key_uses import open_writer
+    from fal_serverless.gateway.uses import KeyUses
+
+    table = os.environ.get("FAL_REQUESTS")
+    return KeyUses(open_writer(table, region=region)) if table else None
 
 
 @cache

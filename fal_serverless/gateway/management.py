@@ -47,6 +47,7 @@ async def answer(calls: Calls, exchange: Exchange) -> tuple[Response, bool]:
     else:
         exchange = replace(exchange, request=replace(request, headers=headers, query=query))
         made = await _ask(calls, exchange, record)
+        calls.count(record, made.status)
     made = replace(made, headers=(*made.headers, _NO_STORE))
     return cors.readable(made), bool(calls.manager)
 

@@ -22,6 +22,7 @@ from fal_serverless.gateway.invoke import DEADLINE_S
 from fal_serverless.gateway.queue.front import Front
 from fal_serverless.gateway.queue.model import LIMIT
 from fal_serverless.gateway.registry import CachedRegistry
+from fal_serverless.gateway.uses import INTERVAL_S, Background, KeyUses
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -46,14 +47,30 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         listener = _listen(args.host, args.port)
         with listener, ThreadPoolExecutor(args.threads, "invoke") as executor:
-            app = _wired(args, executor)
+            uses = _uses(args)
+            app = _wired(args, executor, uses)
             print_line(event="listening", host=args.host, port=listener.getsockname()[1])
             tls = (args.certificate, args.certificate_key)
-            uvicorn.Server(config(app, *tls)).run(sockets=[listener])
+            background = Background(uses, args.count_every) if uses else None
+            Server(config(app, *tls), background).run(sockets=[listener])
     except FalServerlessError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code
     return 0
+
+
+class Server(uvicorn.Server):
+    """uvicorn's, which writes down the use of keys before it ends."""
+
+    def __init__(self, config: uvicorn.Config, background: Background | None) -> None:
+        super().__init__(config)
+        self._background = background
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Answer what is begun, then end; the signal that asked for it comes again after this."""
+        await super().shutdown(sockets)
+        if self._background is not None:
+            self._background.stop()
 
 
 def config(app: FastAPI, certificate: str = "", key: str = "") -> uvicorn.Config:
@@ -100,7 +117,17 @@ def print_line(stream: TextIO | None = None, **fields: object) -> None:
     stream.flush()
 
 
-def _wired(args: argparse.Namespace, executor: ThreadPoolExecutor) -> FastAPI:
+def _uses(args: argparse.Namespace) -> KeyUses | None:
+    """What counts the requests of keys, where there is a table for it."""
+    if not args.requests:
+        return None
+    from fal_serverless.aws.key_uses import open_writer
+
+    writer = open_writer(args.requests, region=args.region, endpoint_url=args.endpoint_url)
+    return KeyUses(writer)
+
+
+def _wired(args: argparse.Namespace, executor: ThreadPoolExecutor, uses: KeyUses | None) -> FastAPI:
     from fal_serverless.aws.lambda_invoke import open_invoker
     from fal_serverless.aws.registry_read import open_registry
 
@@ -114,6 +141,7 @@ def _wired(args: argparse.Namespace, executor: ThreadPoolExecutor) -> FastAPI:
         deadline=args.deadline,
         queue=_queue(args),
         manager=args.manager,
+        uses=uses,
     )
 
 
@@ -171,6 +199,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--threads", type=int, default=THREADS, help="requests at a time")
     parser.add_argument(
         "--manager", default="", help="name of the Lambda function behind the management API"
+    )
+    parser.add_argument(
+        "--count-every",
+        type=float,
+        default=INTERVAL_S,
+        help=f"seconds between writing down the use of keys (default {INTERVAL_S:g})",
     )
     queue = parser.add_argument_group("the queue", "all of them, or there is none")
     queue.add_argument("--requests", default="", help="name of the table of requests")

@@ -42,6 +42,8 @@ def launch(
     command += ["--requests", outputs.requests, "--queue-url", outputs.queue_url]
     command += ["--bucket", outputs.bucket, "--private-webhooks"]
     command += ["--manager", outputs.manager]
+    # Whoever tries things out looks at once.
+    command += ["--count-every", "1"]
     if certificate:
         command += ["--certificate", certificate, "--certificate-key", key]
     process = processes.start(command, environ=variables, cwd=log.parent, log=log, port=port)

@@ -34,6 +34,8 @@ class Runtime:
         self.failure = ""
         self.loaded: Loaded | None = None
         self.mode: Mode | None = None
+        kept = os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "provisioned-concurrency"
+        self._first = not kept
         try:
             self.loaded = load(root)
             self.mode = _mode(self.loaded)
@@ -54,11 +56,7 @@ class Runtime:
         """
         if self.mode is None or self.loaded is None:
             raise BundleError(self.failure)
-        request_id = event.get("fal", {}).get("request_id")
-        if request_id:
-            # The way from the x-fal-request-id of an answer to the lines of its request.
-            sys.stdout.write(f"fal-request {request_id}\n")
-            sys.stdout.flush()
+        self._told(event.get("fal", {}))
         remaining = context.get_remaining_time_in_millis() / 1000 if context else 30.0
         request = request_of(event)
         job = event.get("fal", {}).get("job")
@@ -69,8 +67,28 @@ class Runtime:
         if result["statusCode"] >= FAILED_FROM:
             from fal_serverless.runtime import failures
 
+            # Lambda takes an answer for a success, whatever it says.
+            _log_line(f"fal-failed {result['statusCode']}")
             failures.note(context)
         return result
+
+    def _told(self, about: Mapping[str, Any]) -> None:
+        """Write down what Lambda's own lines of a request do not say.
+
+        The id is the way from the x-fal-request-id of an answer to the lines of its request; the
+        label is the alias or revision that it asked for; "first" is an environment's first
+        request, unless the environment was there before anybody asked.
+        """
+        first, self._first = self._first, False
+        if about.get("request_id"):
+            label = str(about.get("target", "")).partition("-")[2]
+            words = ["fal-request", str(about["request_id"]), *([label] if label else [])]
+            _log_line(" ".join([*words, "first"] if label and first else words))
+
+
+def _log_line(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
 
 
 def _queued(

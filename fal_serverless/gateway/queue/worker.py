@@ -120,6 +120,7 @@ class Worker:
         event = json.loads(job.event)
         # With the addresses of what does not fit into it.
         event["fal"]["job"] = self._store.places(job)
+        event["fal"]["target"] = job.target
         written = json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode()
         if len(written) > PAYLOAD_MAX:
             self._finish(job, holder, failure(413, "The request is too large.", "too_large"))
