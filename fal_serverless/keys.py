@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 
 Scope = Literal["ADMIN", "API"]
 SCOPES: tuple[Scope, ...] = ("ADMIN", "API")
+State = Literal["live", "expired", "revoked"]
 
 SECRET_BYTES = 32
+LIFE_MAX_Y = 100
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _DURATION = re.compile(r"([0-9]{1,6})([smhdwy])")
 _SECONDS = {
@@ -124,6 +126,29 @@ def check_scope(scope: str) -> Scope:
         reason="a key's scope is ADMIN or API",
         hint="use --scope API for a key that only calls functions",
     )
+
+
+def life(text: str) -> int:
+    """Seconds of a key's life, of a duration such as ``90d``.
+
+    Raises:
+        UsageError: it is no duration, or more than ``LIFE_MAX_Y`` years.
+    """
+    seconds = parse_duration(text)
+    if seconds > LIFE_MAX_Y * _SECONDS["y"]:
+        raise UsageError(
+            f"A key cannot end in {text}.",
+            reason=f"that is more than {LIFE_MAX_Y} years",
+            hint="leave --expires out for a key that does not end by itself",
+        )
+    return seconds
+
+
+def state(expires_at: int | None, revoked_at: int | None, now: float) -> State:
+    """Whether a key opens anything now, and if not, why; times in epoch seconds."""
+    if revoked_at is not None:
+        return "revoked"
+    return "expired" if expires_at is not None and now >= expires_at else "live"
 
 
 def parse_duration(text: str) -> int:

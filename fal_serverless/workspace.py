@@ -11,6 +11,7 @@ from fal_serverless.aws.artifacts import ArtifactBucket
 from fal_serverless.aws.cloudformation import Deployer
 from fal_serverless.aws.identity import Identity, caller
 from fal_serverless.aws.images import ImageRepository, host_of
+from fal_serverless.aws.key_uses import KeyUseReader
 from fal_serverless.aws.lambdas import LambdaFunctions
 from fal_serverless.aws.logs import LambdaLogs
 from fal_serverless.aws.registry import RegistryTable
@@ -42,6 +43,7 @@ class Workspace:
     functions: LambdaFunctions
     logs: LambdaLogs
     secrets: SecretStore
+    key_uses: KeyUseReader
     images: ImageRepository
     publisher: Publisher
     base: str
@@ -104,6 +106,7 @@ def connect(settings: Settings, progress: Progress | None = None) -> Workspace:
         logs=logs,
         secrets=SecretStore(session.client("ssm"), outputs.name, user or ""),
         images=images,
+        key_uses=KeyUseReader(session.client("dynamodb"), outputs.requests),
         publisher=Publisher(
             artifacts=ArtifactBucket(session.client("s3"), outputs.bucket),
             functions=functions,

@@ -243,6 +243,34 @@ class LambdaFunctions:
             else:
                 self.client.delete_provisioned_concurrency_config(**place)
 
+    def sizes(self, function: str) -> dict[str, tuple[int, str, int]]:
+        """(memory in MB, architecture, ephemeral storage in MB) of each published version."""
+        found = self._pages("list_versions_by_function", "Versions", function)
+        return {
+            str(item["Version"]): (
+                int(item.get("MemorySize", 128)),
+                str(item.get("Architectures", ["x86_64"])[0]),
+                int(item.get("EphemeralStorage", {}).get("Size", 512)),
+            )
+            for item in found
+        }
+
+    def provisioned(self, function: str, qualifier: str) -> tuple[int, int]:
+        """Environments of an alias that are kept ready: (ready now, wanted)."""
+        with translated(f"Reading the provisioned concurrency of '{qualifier}'"):
+            try:
+                found = self.client.get_provisioned_concurrency_config(
+                    FunctionName=function, Qualifier=qualifier
+                )
+            except ClientError as error:
+                if error_code(error) == "ProvisionedConcurrencyConfigNotFoundException":
+                    return 0, 0
+                raise
+        return (
+            int(found.get("AvailableProvisionedConcurrentExecutions", 0)),
+            int(found.get("RequestedProvisionedConcurrentExecutions", 0)),
+        )
+
     def unreserved(self) -> int:
         """How much of the account's concurrency no function has reserved."""
         with translated("Reading the account's Lambda limits"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 from fal_serverless.aws import records
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from fal_serverless.keys import KeyRecord
+
+
+REVOKED_DAYS = 90
+"""How long a key that was taken back stays in the list; the key itself stays useless for ever."""
 
 
 class RegistryTable(Table):
@@ -237,16 +242,25 @@ class RegistryTable(Table):
             )
 
     def keys(self, owner: str) -> tuple[Mapping[str, Any], ...]:
-        """A user's keys without their secrets: key_id, scope, alias, created_at, expires_at."""
+        """A user's keys without their secrets: key_id, scope, alias, created_at, expires_at.
+
+        One that was taken back has ``revoked_at`` (epoch seconds), and is listed for
+        ``REVOKED_DAYS`` days.
+        """
         return tuple(map(records.from_item, self._query(f"USER#{owner}", "KEY#")))
 
-    def revoke_key(self, owner: str, key_id: str) -> None:
+    def revoke_key(self, owner: str, key_id: str, now: float | None = None) -> None:
         """Make a key useless at once; caches forget it within 5 seconds.
+
+        Args:
+            now: epoch seconds; None: what the machine says.
 
         Raises:
             NotFoundError: the user has no such key.
         """
         mine = {":owner": {"S": owner}, ":yes": {"BOOL": True}}
+        at = int(time.time() if now is None else now)
+        shown = {":now": at, ":ttl": at + REVOKED_DAYS * 86_400, ":id": key_id}
         done = self._transact(
             [
                 {
@@ -259,7 +273,19 @@ class RegistryTable(Table):
                         "ExpressionAttributeValues": mine,
                     }
                 },
-                self._delete(f"USER#{owner}", f"KEY#{key_id}"),
+                {
+                    "Update": {
+                        "TableName": self.table,
+                        "Key": key_of(f"USER#{owner}", f"KEY#{key_id}"),
+                        "UpdateExpression": (
+                            "SET revoked_at = if_not_exists(revoked_at, :now), "
+                            "#ttl = if_not_exists(#ttl, :ttl)"
+                        ),
+                        "ConditionExpression": "key_id = :id",
+                        "ExpressionAttributeNames": {"#ttl": "ttl"},
+                        "ExpressionAttributeValues": records.to_item(shown),
+                    }
+                },
             ]
         )
         if not done:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
 from typing import Annotated
 
 import typer
 
 from fal_serverless import keys
+from fal_serverless.aws.key_uses import KEPT_DAYS
 from fal_serverless.cli import render
 from fal_serverless.cli.context import connect, settings_of
 from fal_serverless.gateway.queue import webhook
@@ -25,7 +25,7 @@ def generate(
 ) -> None:
     """Make a key. Its secret is shown once, and stored nowhere."""
     wanted = keys.check_scope(scope)
-    seconds = keys.parse_duration(expires) if expires else None
+    seconds = keys.life(expires) if expires else None
     space = connect(ctx)
     clock = space.publisher.clock
     key = keys.generate()
@@ -45,7 +45,7 @@ def generate(
                 "key_secret": key.secret,
                 "scope": wanted,
                 "alias": alias,
-                "expires_at": _moment(record.expires_at),
+                "expires_at": render.moment(record.expires_at),
             }
         )
         return
@@ -76,23 +76,30 @@ def webhook_secret(
 
 @app.command("list")
 def list_(ctx: typer.Context) -> None:
-    """List your keys, without their secrets."""
+    """List your keys, without their secrets; when each was last used is right to about a minute."""
     space = connect(ctx)
+    now = space.publisher.clock.now()
+    found = space.registry.keys(space.user)
+    used = space.key_uses.read((item["key_id"] for item in found), now, now)
     rows = [
         {
             "key_id": item["key_id"],
             "scope": item["scope"],
             "alias": item.get("alias", ""),
+            "state": keys.state(item.get("expires_at"), item.get("revoked_at"), now),
             "created_at": item.get("created_at"),
-            "expires_at": _moment(item.get("expires_at")),
+            "expires_at": render.moment(item.get("expires_at")),
+            "last_used": render.moment(used[item["key_id"]].last),
         }
-        for item in space.registry.keys(space.user)
+        for item in found
     ]
     if settings_of(ctx).json:
         render.document({"keys": rows})
         return
-    columns = ("key_id", "scope", "alias", "created_at", "expires_at")
-    render.table(columns, rows, "There are no keys.")
+    columns = ("key_id", "scope", "alias", "state", "created_at", "expires_at", "last_used")
+    never = f"not in the last {KEPT_DAYS} days"
+    shown = [{**row, "last_used": row["last_used"] or never} for row in rows]
+    render.table(columns, shown, "There are no keys.")
 
 
 @app.command()
@@ -101,14 +108,8 @@ def revoke(
 ) -> None:
     """Make a key useless, everywhere within 5 seconds."""
     space = connect(ctx)
-    space.registry.revoke_key(space.user, key_id)
+    space.registry.revoke_key(space.user, key_id, space.publisher.clock.now())
     if settings_of(ctx).json:
         render.document({"revoked": key_id})
         return
     render.line(f"Revoked key '{key_id}'.")
-
-
-def _moment(seconds: int | None) -> str | None:
-    if seconds is None:
-        return None
-    return datetime.fromtimestamp(seconds, tz=timezone.utc).isoformat().replace("+00:00", "Z")

@@ -51,6 +51,7 @@ GROUPS = (
     Group("auth", "Who you are for the stack."),
     Group("stack", "The stack in your AWS account.", modules=("stack", "stack_delete")),
     Group("local", "The embedded stack on this machine."),
+    Group("usage", "What functions and keys did, and what it costs."),
     Group("doctor", "Check everything that a URL needs, and say what to do."),
 )
 

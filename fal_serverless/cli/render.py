@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -33,6 +34,14 @@ def note(text: str) -> None:
     """One line for a person, on stderr."""
     sys.stderr.write(text + "\n")
     sys.stderr.flush()
+
+
+def moment(seconds: float | None) -> str | None:
+    """Epoch seconds as ISO 8601 in UTC."""
+    if seconds is None:
+        return None
+    at = datetime.fromtimestamp(int(seconds), tz=timezone.utc)
+    return at.isoformat().replace("+00:00", "Z")
 
 
 def table(columns: Sequence[str], rows: Iterable[Mapping[str, object]], empty: str) -> None:

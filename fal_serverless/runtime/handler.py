@@ -56,7 +56,7 @@ class Runtime:
         """
         if self.mode is None or self.loaded is None:
             raise BundleError(self.failure)
-        self._told(event.get("fal", {}))
+        label = self._told(event.get("fal", {}))
         remaining = context.get_remaining_time_in_millis() / 1000 if context else 30.0
         request = request_of(event)
         job = event.get("fal", {}).get("job")
@@ -68,22 +68,23 @@ class Runtime:
             from fal_serverless.runtime import failures
 
             # Lambda takes an answer for a success, whatever it says.
-            _log_line(f"fal-failed {result['statusCode']}")
+            _log_line(f"fal-failed {result['statusCode']} {label}".rstrip())
             failures.note(context)
         return result
 
-    def _told(self, about: Mapping[str, Any]) -> None:
-        """Write down what Lambda's own lines of a request do not say.
+    def _told(self, about: Mapping[str, Any]) -> str:
+        """Write down what Lambda's own lines of a request do not say; the label.
 
         The id is the way from the x-fal-request-id of an answer to the lines of its request; the
-        label is the alias or revision that it asked for; "first" is an environment's first
+        label is the alias or revision that was asked for; "(first)" is an environment's first
         request, unless the environment was there before anybody asked.
         """
         first, self._first = self._first, False
+        label = str(about.get("target", "")).partition("-")[2]
         if about.get("request_id"):
-            label = str(about.get("target", "")).partition("-")[2]
-            words = ["fal-request", str(about["request_id"]), *([label] if label else [])]
-            _log_line(" ".join([*words, "first"] if label and first else words))
+            more = (f" {label}" if label else "") + (" (first)" if label and first else "")
+            _log_line(f"fal-request {about['request_id']}{more}")
+        return label
 
 
 def _log_line(text: str) -> None:

@@ -116,8 +116,22 @@ def test_keys(registry):
     assert "secret_sha256" not in registry.keys(OWNER)[0]
     with pytest.raises(NotFoundError):
         registry.revoke_key("7654321", "k")
-    registry.revoke_key(OWNER, "k")
-    assert registry.keys(OWNER) == ()
+    with pytest.raises(NotFoundError):
+        registry.revoke_key(OWNER, "unknown", 1000.0)
+    registry.revoke_key(OWNER, "k", 1000.5)
+    registry.revoke_key(OWNER, "k", 2000.5)
+    (shown,) = registry.keys(OWNER)
+    assert (shown["revoked_at"], shown["ttl"]) == (1000, 1000 + 90 * 86_400)
+
+
+def test_a_list_of_keys_is_whole_over_many_pages(registry):
+    # 300 keys with names of 4,000 bytes are more than DynamoDB gives at once.
+    for number in range(300):
+        name = f"{number}-".ljust(4000, "x")
+        key = KeyRecord(f"k{number:03}", "0" * 64, OWNER, "API", name)
+        registry.add_key(key, "now")
+    found = registry.keys(OWNER)
+    assert [item["key_id"] for item in found] == [f"k{number:03}" for number in range(300)]
 
 
 @pytest.fixture

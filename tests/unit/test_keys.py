@@ -24,6 +24,21 @@ def test_generated_keys_have_a_uuid_and_a_secret_of_256_bits() -> None:
     assert keys.generate() != key
 
 
+@pytest.mark.parametrize("text", ["0d", "-1d", "soon", "1.5d", "101y", "999999y", "36501d"])
+def test_lives_that_no_key_has(text: str) -> None:
+    with pytest.raises(UsageError):
+        keys.life(text)
+
+
+def test_lives_and_states_of_keys() -> None:
+    assert keys.life("90d") == 90 * 86_400
+    assert keys.life("100y") == keys.life("36500d")
+    assert keys.state(None, None, NOW) == "live"
+    assert keys.state(int(NOW) + 1, None, NOW) == "live"
+    assert keys.state(int(NOW), None, NOW) == "expired"
+    assert keys.state(int(NOW), int(NOW), NOW) == "revoked"
+
+
 def test_entropy_is_passed_in() -> None:
     made = keys.generate(lambda size: b"\x01" * size)
     assert made.secret == "01" * 32

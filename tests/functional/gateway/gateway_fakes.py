@@ -105,7 +105,7 @@ class FakeInvoker:
 
 
 class AwsStandIn:
-    """Lambda's Invoke and DynamoDB's BatchGetItem, on a free port of this machine.
+    """Lambda's Invoke, DynamoDB's BatchGetItem and UpdateItem, on a free port of this machine.
 
     What Lambda answers goes by the function's name: ``answers`` maps it to (status, headers,
     body), or to a callable of the handler that does as it likes.
@@ -115,6 +115,7 @@ class AwsStandIn:
         self.answers: dict[str, Any] = {}
         self.items: dict[str, dict[str, Any]] = {}
         self.requests: list[dict[str, Any]] = []
+        self.updates: list[dict[str, Any]] = []
         self.connections: set[Any] = set()
         stand_in = self
 
@@ -130,7 +131,10 @@ class AwsStandIn:
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers.get("content-length", "0")))
                 stand_in.connections.add(self.client_address)
-                if "X-Amz-Target" in self.headers:
+                if self.headers.get("X-Amz-Target", "").endswith(".UpdateItem"):
+                    stand_in.updates.append(json.loads(body))
+                    self.reply(200, {}, b"{}")
+                elif "X-Amz-Target" in self.headers:
                     self.reply(200, {}, stand_in.batch(json.loads(body)))
                 else:
                     stand_in.invoked(self, body)

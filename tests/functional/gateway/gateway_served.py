@@ -15,6 +15,8 @@ from fal_serverless.gateway.registry import CachedRegistry
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
+    from fal_serverless.gateway.uses import KeyUses
+
 MINE = {"x-fal-key-id": "mine", "x-fal-key-secret": SECRET}
 OTHERS = {"authorization": f"Key other:{OTHER_SECRET}"}
 
@@ -29,6 +31,7 @@ class Served:
     ticks: list[float] = field(default_factory=list)
     executor: Executor | None = None
     manager: str = ""
+    uses: KeyUses | None = None
 
     def clock(self) -> float:
         return self.ticks.pop(0) if self.ticks else 0.0
@@ -43,6 +46,7 @@ class Served:
             clock=self.clock,
             now=lambda: NOW,
             manager=self.manager,
+            uses=self.uses,
         )
 
     def call(self, name: str, path: str = "/", method: str = "POST", **more: Any) -> httpx.Response:
