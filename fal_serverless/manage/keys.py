@@ -17,7 +17,7 @@ router = APIRouter(prefix="/v1", tags=["keys"])
 def list_keys(here: Here, query: Annotated[models.KeyPage, Query()]) -> models.Keys:
     """The keys that are not revoked, without their secrets, by id."""
     shown, after = pages.page(
-        here.stack.registry.keys(here.owner),
+        [item for item in here.stack.registry.keys(here.owner) if "revoked_at" not in item],
         lambda item: str(item["key_id"]),
         limit=query.limit,
         cursor=query.cursor,
