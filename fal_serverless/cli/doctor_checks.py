@@ -58,6 +58,7 @@ def _known(space: Workspace) -> tuple[str, ...]:
     return (
         outputs.role,
         f"arn:{partition}:dynamodb:{place}:table/{outputs.table}",
+        f"arn:{partition}:dynamodb:{place}:table/{outputs.requests}",
         f"arn:{partition}:s3:::{outputs.bucket}",
         f"arn:{partition}:s3:::{outputs.bucket}/calls/doctor",
         f"arn:{partition}:s3:::{outputs.bucket}/doctor",
