@@ -46,6 +46,7 @@ class Inventory:
             "functions": len(self.functions),
             "revisions": records.get("revisions", 0),
             "aliases": records.get("aliases", 0),
+            "schedules": records.get("schedules", 0),
             "keys": records.get("keys", 0),
             "secrets": len(self.secrets),
             "images": self.images,

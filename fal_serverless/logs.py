@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fal_serverless.keys import parse_duration
 
@@ -149,3 +149,13 @@ def shown(event: LogEvent) -> str:
     at = datetime.fromtimestamp(event.time / 1000, timezone.utc)
     text = event.message.rstrip("\n")
     return f"{at:%Y-%m-%d %H:%M:%S}.{event.time % 1000:03d} {text}"
+
+
+def described(event: LogEvent) -> dict[str, Any]:
+    """An event, as JSON documents show it."""
+    return {
+        "time": event.time,
+        "message": event.message.rstrip("\n"),
+        "request": event.request or None,
+        "stream": event.stream,
+    }

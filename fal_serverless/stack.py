@@ -41,6 +41,10 @@ class Outputs:
         digest: of the sources that it was deployed from; ``""`` when SAM deployed it.
         manager: name of the Lambda function behind the management API.
         api_url: of the management API.
+        schedules: the group of EventBridge Scheduler that schedules are in.
+        schedule_role: ARN of the role that schedules invoke functions by.
+        undelivered_url: of the queue of runs that could not be handed to Lambda.
+        undelivered_arn: of the same queue.
     """
 
     name: str
@@ -59,6 +63,10 @@ class Outputs:
     digest: str = ""
     manager: str = ""
     api_url: str = ""
+    schedules: str = ""
+    schedule_role: str = ""
+    undelivered_url: str = ""
+    undelivered_arn: str = ""
 
 
 def outputs_of(name: str, values: Mapping[str, str]) -> Outputs:
@@ -85,6 +93,10 @@ def outputs_of(name: str, values: Mapping[str, str]) -> Outputs:
             digest=_given(values.get("SourceDigest", NOTHING)),
             manager=values["ManagerFunctionName"],
             api_url=values["ApiUrl"],
+            schedules=values["ScheduleGroup"],
+            schedule_role=values["ScheduleRoleArn"],
+            undelivered_url=values["ScheduleDeadLettersUrl"],
+            undelivered_arn=values["ScheduleDeadLettersArn"],
         )
     except (KeyError, ValueError) as error:
         raise StackError(

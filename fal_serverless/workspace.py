@@ -15,6 +15,7 @@ from fal_serverless.aws.key_uses import KeyUseReader
 from fal_serverless.aws.lambdas import LambdaFunctions
 from fal_serverless.aws.logs import LambdaLogs
 from fal_serverless.aws.registry import RegistryTable
+from fal_serverless.aws.scheduler import EventScheduler
 from fal_serverless.aws.secrets import SecretStore
 from fal_serverless.aws.session import Session, emulator_session, open_session
 from fal_serverless.local.embedded import Embedded
@@ -46,6 +47,7 @@ class Workspace:
     key_uses: KeyUseReader
     images: ImageRepository
     publisher: Publisher
+    scheduler: EventScheduler
     base: str
     local: bool
 
@@ -116,6 +118,13 @@ def connect(settings: Settings, progress: Progress | None = None) -> Workspace:
             images=images,
             logs=logs,
             progress=progress or Silent(),
+        ),
+        scheduler=EventScheduler(
+            client=session.client("scheduler"),
+            lambdas=session.client("lambda"),
+            group=outputs.schedules,
+            role=outputs.schedule_role,
+            undelivered=outputs.undelivered_arn,
         ),
         base=_base(settings, outputs),
         local=settings.local,

@@ -21,6 +21,7 @@ ROOT = HERE.parent
 MODULES = (
     "__init__.py",
     "_version.py",
+    "cron.py",
     "errors.py",
     "images.py",
     "keys.py",
@@ -43,6 +44,7 @@ AWS = (
     "records.py",
     "registry.py",
     "registry_read.py",
+    "schedule_records.py",
     "session.py",
     "signing.py",
     "table.py",
@@ -57,6 +59,7 @@ GUARD_AWS = (
     "lambdas.py",
     "records.py",
     "registry.py",
+    "schedule_records.py",
     "session.py",
     "table.py",
 )

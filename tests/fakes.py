@@ -12,7 +12,7 @@ from fal_serverless.publish.state import LEASE_SECONDS, LiveFunction, Revision, 
 OWNER = "1234567"
 
 
-def a_revision(name, version="1", function="fal-f", layers=()):
+def a_revision(name, version="1", function="fal-f", layers=(), mode="serve"):
     return Revision(
         id=name,
         owner=OWNER,
@@ -20,7 +20,7 @@ def a_revision(name, version="1", function="fal-f", layers=()):
         function=function,
         version=version,
         auth="private",
-        mode="serve",
+        mode=mode,
         timeout=30,
         memory=512,
         python="3.11",
@@ -259,6 +259,26 @@ class FakeAlarms:
         self.there.pop(name, None)
 
 
+class FakeScheduler:
+    """EventBridge Scheduler: what fires what, by name."""
+
+    def __init__(self, fuse: Fuse) -> None:
+        self.fuse = fuse
+        self.firing: dict[str, tuple[str, str, dict]] = {}
+
+    def prepare(self, function, version):
+        self.fuse.step("bound retries")
+        return f"arn:{function}:{version}"
+
+    def put(self, name, expression, target, event):
+        self.fuse.step("put rule")
+        self.firing[name] = (expression, target, event)
+
+    def delete(self, name):
+        self.fuse.step("delete rule")
+        self.firing.pop(name, None)
+
+
 class FakeRegistry:
     def __init__(self, fuse: Fuse) -> None:
         self.fuse = fuse
@@ -266,6 +286,7 @@ class FakeRegistry:
         self.kept: dict[tuple[str, str], object] = {}
         self.alias_records: dict[tuple[str, str], object] = {}
         self.rule_records: dict[tuple[str, str], object] = {}
+        self.cron_records: dict[tuple[str, str], object] = {}
         self.routes: dict[str, object] = {}
         self.shown_keys: dict[str, list[dict[str, object]]] = {}
         self.tokens = itertools.count()
@@ -295,7 +316,8 @@ class FakeRegistry:
         if (revision.owner, revision.id) in self.kept:
             raise conflict("exists")
         self.kept[revision.owner, revision.id] = revision
-        self.routes[f"{route.owner}-{route.label}"] = route
+        if route is not None:
+            self.routes[f"{route.owner}-{route.label}"] = route
 
     def delete_revision(self, owner, revision):
         self.fuse.step("delete revision")
@@ -346,6 +368,17 @@ class FakeRegistry:
     def delete_rule(self, owner, name):
         self.fuse.step("delete rule")
         self.rule_records.pop((owner, name), None)
+
+    def schedules(self, owner):
+        return tuple(item for (who, _), item in self.cron_records.items() if who == owner)
+
+    def put_schedule(self, schedule):
+        self.fuse.step("record schedule")
+        self.cron_records[schedule.owner, schedule.id] = schedule
+
+    def delete_schedule(self, owner, schedule):
+        self.fuse.step("forget schedule")
+        self.cron_records.pop((owner, schedule), None)
 
     def _same(self, owner, name, expected):
         found = self.alias_records.get((owner, name))

@@ -27,6 +27,18 @@ class Depth:
     dead: int
 
 
+def count(session: Session, url: str) -> int:
+    """How many messages a queue has, about.
+
+    Raises:
+        AwsError: it cannot be read.
+    """
+    wanted = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+    with translated("Reading a queue"):
+        found = session.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=wanted)
+    return sum(int(found["Attributes"].get(name, 0)) for name in wanted)
+
+
 def depth(session: Session, url: str) -> Depth:
     """The depth of the queue at ``url`` and of its dead-letter queue.
 

@@ -6,7 +6,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from fal_serverless.aws import records
-from fal_serverless.aws.table import Table, key_of
+from fal_serverless.aws.schedule_records import ScheduleRecords
+from fal_serverless.aws.table import key_of
 from fal_serverless.errors import AwsError, ConflictError, NotFoundError
 from fal_serverless.publish.state import LEASE_SECONDS, Alias, Revision, Route, Rule, newest_first
 from fal_serverless.users import user_id_candidates
@@ -21,7 +22,7 @@ REVOKED_DAYS = 90
 """How long a key that was taken back stays in the list; the key itself stays useless for ever."""
 
 
-class RegistryTable(Table):
+class RegistryTable(ScheduleRecords):
     """One DynamoDB table with the string keys ``pk`` and ``sk``."""
 
     # --- leases
@@ -73,21 +74,17 @@ class RegistryTable(Table):
         items = self._query(f"USER#{owner}", "REV#")
         return newest_first(records.revision_of(item) for item in items)
 
-    def add_revision(self, revision: Revision, route: Route) -> None:
-        """Record a revision and its route at once.
+    def add_revision(self, revision: Revision, route: Route | None) -> None:
+        """Record a revision and its route, if it has one, at once.
 
         Raises:
             ConflictError: the revision is there already.
         """
         new = {"ConditionExpression": "attribute_not_exists(pk)"}
         put = {"TableName": self.table, **new}
-        done = self._transact(
-            [
-                {"Put": {**put, "Item": records.revision_item(revision)}},
-                {"Put": {**put, "Item": records.route_item(route)}},
-            ]
-        )
-        if not done:
+        items = [records.revision_item(revision)]
+        items += [records.route_item(route)] if route is not None else []
+        if not self._transact([{"Put": {**put, "Item": item}} for item in items]):
             raise ConflictError(
                 f"Revision '{revision.id}' is recorded already.",
                 reason="a revision never changes",

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from fal_serverless.aws.session import Session
 
-_KINDS = {"REV": "revisions", "ALIAS": "aliases", "KEY": "keys"}
+_KINDS = {"REV": "revisions", "ALIAS": "aliases", "CRON": "schedules", "KEY": "keys"}
 
 
 def take(session: Session, stack: str, outputs: Mapping[str, str], *, keep: bool) -> Inventory:
@@ -38,7 +38,7 @@ def take(session: Session, stack: str, outputs: Mapping[str, str], *, keep: bool
     )
     others = {item["FunctionName"] for item in versions} - set(mine)
     table = outputs.get("TableName")
-    items = found.items(table, ("REV#", "ALIAS#", "KEY#")) if table else ()
+    items = found.items(table, ("REV#", "ALIAS#", "CRON#", "KEY#")) if table else ()
     plain = [records.from_item(item) for item in items]
     recorded = {str(item["function"]) for item in plain if item["sk"].startswith("REV#")} - others
     groups = {log_group(name) for name in {*mine, *recorded}}

@@ -90,6 +90,8 @@ def _beyond(settings: Settings, *, fix: bool) -> list[Finding]:
         "names": doctor_checks.names,
         "runtime": doctor_checks.runtimes,
         "leftovers": functools.partial(doctor_checks.remains, fix=fix),
+        "scheduled runs": doctor_checks.scheduled_runs,
+        "schedules": functools.partial(doctor_checks.schedules, fix=fix),
     }
     for name, check in checks.items():
         try:

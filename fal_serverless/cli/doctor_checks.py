@@ -9,7 +9,9 @@ from fal_serverless import __version__, doctor, stack
 from fal_serverless.aws import account as aws_account
 from fal_serverless.aws import drift as aws_drift
 from fal_serverless.aws import leftovers as aws_leftovers
+from fal_serverless.aws.queue_depth import count
 from fal_serverless.checks import account, leftovers
+from fal_serverless.checks import schedules as fired
 from fal_serverless.checks import stack as checks
 from fal_serverless.doctor import Finding
 from fal_serverless.errors import AuthError
@@ -57,6 +59,8 @@ def _known(space: Workspace) -> tuple[str, ...]:
     partition = space.identity.arn.split(":")[1]
     return (
         outputs.role,
+        outputs.schedule_role,
+        f"arn:{partition}:scheduler:{place}:schedule/{outputs.schedules}/doctor",
         f"arn:{partition}:dynamodb:{place}:table/{outputs.table}",
         f"arn:{partition}:dynamodb:{place}:table/{outputs.requests}",
         f"arn:{partition}:s3:::{outputs.bucket}",
@@ -133,3 +137,24 @@ def remains(space: Workspace, *, fix: bool) -> list[Finding]:
         aws_leftovers.delete(space.session, found, repository)
     shown = leftovers.leftovers(found, fixed=fix)
     return shown or [Finding(check="leftovers", state="ok", detail="none of layers, logs, images")]
+
+
+def scheduled_runs(space: Workspace) -> list[Finding]:
+    """Whether scheduled runs reach Lambda."""
+    return [fired.undelivered(count(space.session, space.outputs.undelivered_url))]
+
+
+def schedules(space: Workspace, *, fix: bool) -> list[Finding]:
+    """Whether the user's schedules fire; with ``fix``, what fires for nobody is deleted."""
+    # Rules before records: a record is there before its rules.
+    rules = space.scheduler.names(f"{space.user}-")
+    records = space.registry.schedules(space.user)
+    strays = fired.strays(rules, records) if fix else ()
+    for name in strays:
+        space.scheduler.delete(name)
+    mended = [
+        Finding(check="schedules", state="ok", detail=f"deleted EventBridge's schedule '{name}'")
+        for name in strays
+    ]
+    left = [name for name in rules if name not in strays]
+    return [*mended, *fired.schedules(left, records)]

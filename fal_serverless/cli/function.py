@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import tempfile
 import uuid
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
@@ -26,10 +27,14 @@ from fal_serverless.publish.steps import describe
 from fal_serverless.spec import AUTH_MODES, HTTP_TIMEOUT_MAX_S, Auth
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from fal_serverless.discover import Discovered
     from fal_serverless.package import Package
     from fal_serverless.publish import Prepared
     from fal_serverless.publish.apply import Outcome
     from fal_serverless.publish.state import Revision
+    from fal_serverless.settings import Settings
     from fal_serverless.workspace import Workspace
 
 app = typer.Typer(no_args_is_help=True)
@@ -60,12 +65,7 @@ def serve(
     """Publish a revision of FUNC in FILE, and move the alias to it."""
     settings = settings_of(ctx)
     mode = check_auth(auth)
-    if package_kind not in ("auto", "layer", "image"):
-        raise UsageError(
-            f"--package cannot be '{package_kind}'.",
-            reason="functions are packaged as layers or as an image",
-            hint="use --package auto, layer or image",
-        )
+    check_package(package_kind)
     found = discover(file, func)
     if found.function.spec().mode == "call":
         raise SpecError(
@@ -77,20 +77,7 @@ def serve(
     if alias:
         check_alias(alias, space.user)
     space.secrets.require(found.function.spec().secrets)
-    steps = Steps()
-    with tempfile.TemporaryDirectory(prefix="fal-serve-") as work:
-        built = package.build(
-            found,
-            cache=settings.home / "cache",
-            work=Path(work),
-            progress=steps,
-            wanted_kind=package_kind,
-            trim=trim,
-            base=settings.base_image,
-            owner=space.user,
-            connect=space.images.repository,
-        )
-        _note_package(built, local=settings.local)
+    with packaged(found, space, settings, package_kind, trim=trim) as built:
         _note_timeout(built)
         wanted = publish.want(
             built,
@@ -102,12 +89,48 @@ def serve(
         )
         prepared = publish.prepare(wanted, space.publisher, space.user)
         if dry_run:
-            _show_plan(prepared, built, as_json=settings.json)
+            show_plan(prepared, built, as_json=settings.json)
             return
-        if prepared.existing.function is None:
-            space.logs.keep(wanted.function, space.outputs.log_days)
-        outcome = publish.publish(prepared, built, space.publisher, space.target, message=message)
+        outcome = send(space, prepared, built, message=message)
     _show_outcome(outcome, built, alias, space, as_json=settings.json)
+
+
+def check_package(kind: str) -> None:
+    """Raises UsageError unless ``kind`` is a value of ``--package``."""
+    if kind not in ("auto", "layer", "image"):
+        raise UsageError(
+            f"--package cannot be '{kind}'.",
+            reason="functions are packaged as layers or as an image",
+            hint="use --package auto, layer or image",
+        )
+
+
+@contextmanager
+def packaged(
+    found: Discovered, space: Workspace, settings: Settings, kind: str, *, trim: bool = False
+) -> Iterator[Package]:
+    """A discovered function's package, in a folder that lasts as long as the context."""
+    with tempfile.TemporaryDirectory(prefix="fal-serve-") as work:
+        built = package.build(
+            found,
+            cache=settings.home / "cache",
+            work=Path(work),
+            progress=Steps(),
+            wanted_kind=kind,
+            trim=trim,
+            base=settings.base_image,
+            owner=space.user,
+            connect=space.images.repository,
+        )
+        _note_package(built, local=settings.local)
+        yield built
+
+
+def send(space: Workspace, prepared: Prepared, built: Package, *, message: str) -> Outcome:
+    """Publish what is prepared; a function that is new gets its log first."""
+    if prepared.existing.function is None:
+        space.logs.keep(prepared.wanted.function, space.outputs.log_days)
+    return publish.publish(prepared, built, space.publisher, space.target, message=message)
 
 
 @app.command("list")
@@ -122,7 +145,7 @@ def list_(ctx: typer.Context) -> None:
             "alias": pointing.get(item.id),
             "auth": item.auth,
             "created_at": item.created_at,
-            "url": space.url(pointing.get(item.id, item.id)),
+            "url": space.url(pointing.get(item.id, item.id)) if item.mode != "call" else None,
         }
         for item in space.registry.revisions(space.user)
     ]
@@ -147,7 +170,7 @@ def show(
     about: dict[str, Any] = {
         **dataclasses.asdict(revision),
         "aliases": names,
-        "urls": [space.url(label) for label in (*names, revision.id)],
+        "urls": [space.url(label) for label in (*names, revision.id) if revision.mode != "call"],
     }
     if settings_of(ctx).json:
         render.document(about)
@@ -239,8 +262,11 @@ def _note_timeout(built: Package) -> None:
         )
 
 
-def _show_plan(prepared: Prepared, built: Package, *, as_json: bool) -> None:
-    plan = [describe(step) for step in prepared.plan]
+def show_plan(
+    prepared: Prepared, built: Package, *, as_json: bool, more: tuple[str, ...] = ()
+) -> None:
+    """What would be done (and ``more`` after that), and what the package weighs."""
+    plan = [*(describe(step) for step in prepared.plan), *more]
     sizes = {
         "unzipped": built.unzipped,
         "parts": dict(built.parts),

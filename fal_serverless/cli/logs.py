@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,7 +15,6 @@ from fal_serverless.errors import UsageError
 from fal_serverless.publish import lookup
 
 if TYPE_CHECKING:
-    from fal_serverless.logs import LogEvent
     from fal_serverless.workspace import Workspace
 
 
@@ -46,7 +45,7 @@ def show(
     found = logs.collect(space.logs.since, wanted, start)
     chosen = logs.choose(found, request=request, errors=errors)[-lines:]
     if as_json:
-        render.document({"events": [_described(event) for event in chosen]})
+        render.document({"events": [logs.described(event) for event in chosen]})
         return
     for event in chosen:
         render.line(logs.shown(event))
@@ -68,15 +67,6 @@ def _follow(space: Workspace, wanted: dict[str, str], start: int, *, as_json: bo
             continue
         known = attribution.of(event)
         if as_json:
-            render.compact(_described(known))
+            render.compact(logs.described(known))
         else:
             render.line(logs.shown(known))
-
-
-def _described(event: LogEvent) -> dict[str, Any]:
-    return {
-        "time": event.time,
-        "message": event.message.rstrip("\n"),
-        "request": event.request or None,
-        "stream": event.stream,
-    }

@@ -134,7 +134,7 @@ class Revision(BaseModel):
     message: str
     created_at: Annotated[str, Field(description="ISO 8601, UTC.")]
     aliases: Annotated[list[str], Field(description="That point at it.")]
-    url: str
+    url: Annotated[str | None, Field(description="Its own; null when only schedules run it.")]
 
 
 class Split(BaseModel):

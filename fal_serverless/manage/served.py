@@ -137,7 +137,7 @@ def _revision(here: Space, item: Revision, aliases: list[str]) -> models.Revisio
         message=item.message,
         created_at=item.created_at,
         aliases=sorted(aliases),
-        url=here.url(item.id),
+        url=here.url(item.id) if item.mode != "call" else None,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fal_serverless.errors import ConflictError, NotFoundError, UsageError, did_you_mean
+from fal_serverless.publish.schedules import check_answers, check_unscheduled
 from fal_serverless.publish.state import HISTORY_MAX, Alias, Event, Move, Route
 from fal_serverless.publish.sweep import sweep
 
@@ -46,7 +47,9 @@ def move(
     Raises:
         NotFoundError: the alias that was known is gone, or the revision is.
         ConflictError: the alias kept changing under our hands.
+        UsageError: the revision answers no requests.
     """
+    check_answers(revision)
     before = known or registry.alias(revision.owner, name)
     for _ in range(TRIES):
         if before is not None and before.retiring and before.retiring != revision.function:
@@ -245,7 +248,7 @@ def delete_revisions(
     the Lambda function's lease.
 
     Raises:
-        ConflictError: an alias still points at one of them; nothing was deleted.
+        ConflictError: an alias or a schedule still needs one of them; nothing was deleted.
     """
     if not revisions:
         return
@@ -259,6 +262,7 @@ def delete_revisions(
                 reason=f"alias '{alias.name}' points at it",
                 hint=f"move it first, or run: fal-serverless alias delete {alias.name}",
             )
+    check_unscheduled(registry.schedules(owner), doomed)
     for item in revisions:
         registry.delete_revision(owner, item.id)
     left = {item.version for item in registry.revisions(owner) if item.function == function}

@@ -323,8 +323,10 @@ def _recorded(run: _Run) -> Revision:
     return run.revision
 
 
-def route_of(revision: Revision) -> Route:
-    """The route of a revision's own URL."""
+def route_of(revision: Revision) -> Route | None:
+    """The route of a revision's own URL; what is neither served nor exposed has none."""
+    if revision.mode == "call":
+        return None
     return Route(
         owner=revision.owner,
         label=revision.id,

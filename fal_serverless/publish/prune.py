@@ -36,7 +36,7 @@ def chosen(
     aliases = [
         pointing_at(item, new) if item.name == alias else item for item in registry.aliases(owner)
     ]
-    return choose(revisions, needed(revisions, aliases))
+    return choose(revisions, needed(revisions, aliases, registry.schedules(owner)))
 
 
 def prune(
@@ -64,7 +64,7 @@ def remove(parts: Parts, function: str, revisions: tuple[Revision, ...]) -> None
     """Delete revisions of a Lambda function whose lease is held; with the last one, its log.
 
     Raises:
-        ConflictError: an alias needs one of them; nothing was deleted.
+        ConflictError: an alias or a schedule needs one of them; nothing was deleted.
     """
     if not revisions:
         return

@@ -12,6 +12,7 @@ from fal_serverless.publish.state import Move
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
+    from fal_serverless.publish.schedules import Schedule
     from fal_serverless.publish.state import Alias, Revision, Rule
 
 DAY_S = 86_400
@@ -44,10 +45,12 @@ def dispensable(
     return tuple(reversed(found))
 
 
-def needed(revisions: Sequence[Revision], aliases: Iterable[Alias]) -> frozenset[str]:
-    """Ids of what an alias or a split leads to, and a rollback of an alias would lead to."""
+def needed(
+    revisions: Sequence[Revision], aliases: Iterable[Alias], schedules: Iterable[Schedule]
+) -> frozenset[str]:
+    """Ids of what an alias, a split or a schedule leads to, or a rollback of an alias would."""
     existing = frozenset(item.id for item in revisions)
-    found = set()
+    found = {revision for schedule in schedules for revision in schedule.revisions}
     for alias in aliases:
         found.add(alias.revision)
         if alias.split:

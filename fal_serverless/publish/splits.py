@@ -13,6 +13,7 @@ import uuid
 from typing import TYPE_CHECKING
 
 from fal_serverless.errors import ConflictError, FalServerlessError, UsageError
+from fal_serverless.publish.schedules import check_answers
 from fal_serverless.publish.state import Event, Watched
 
 if TYPE_CHECKING:
@@ -119,6 +120,7 @@ def check(alias: Alias, second: Revision, percent: int) -> None:
         UsageError: the percentage or the revision cannot work.
         ConflictError: provisioned concurrency excludes a split.
     """
+    check_answers(second)
     if not 1 <= percent <= 99:
         raise UsageError(
             f"A split cannot send {percent}% to a revision.",

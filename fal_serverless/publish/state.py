@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from fal_serverless.package.image import BuiltImage
+    from fal_serverless.publish.schedules import Schedule
     from fal_serverless.spec import Architecture, Auth, Mode, PackageKind
 
 LEASE_SECONDS = 20
@@ -392,8 +393,8 @@ class Registry(Protocol):
     def revisions(self, owner: str) -> tuple[Revision, ...]:
         """All of a user's, newest first."""
 
-    def add_revision(self, revision: Revision, route: Route) -> None:
-        """Record a revision and its route at once.
+    def add_revision(self, revision: Revision, route: Route | None) -> None:
+        """Record a revision and its route, if it has one, at once.
 
         Raises:
             ConflictError: the revision is there already.
@@ -431,6 +432,9 @@ class Registry(Protocol):
 
     def delete_rule(self, owner: str, name: str) -> None:
         """Remove a rule; nothing happens when there is none."""
+
+    def schedules(self, owner: str) -> tuple[Schedule, ...]:
+        """All of a user's, by name and expression."""
 
 
 def newest_first(revisions: Iterable[Revision]) -> tuple[Revision, ...]:

@@ -52,10 +52,16 @@ class Runtime:
         """The answer to one event.
 
         Raises:
-            BundleError: the bundle could not be loaded; Lambda reports a failed invocation.
+            BundleError: the bundle could not be loaded, or answers no requests; Lambda reports a
+                failed invocation.
         """
-        if self.mode is None or self.loaded is None:
+        scheduled = event.get("fal", {}).get("cron")
+        if scheduled:
+            return self._scheduled(scheduled, context)
+        if self.loaded is None or self.failure:
             raise BundleError(self.failure)
+        if self.mode is None:
+            raise BundleError("the function is not served: it has no serve=True or exposed_port")
         label = self._told(event.get("fal", {}))
         remaining = context.get_remaining_time_in_millis() / 1000 if context else 30.0
         request = request_of(event)
@@ -86,6 +92,14 @@ class Runtime:
             _log_line(f"fal-request {about['request_id']}{more}")
         return label
 
+    def _scheduled(self, job: Mapping[str, Any], context: Any) -> dict[str, Any]:
+        from fal_serverless.runtime import cron
+
+        self._first = False
+        function = self.loaded.function if self.loaded and not self.failure else None
+        request = context.aws_request_id if context else ""
+        return {"outcome": cron.run(job, function, failure=self.failure, request=request)}
+
 
 def _log_line(text: str) -> None:
     sys.stdout.write(f"{text}\n")
@@ -112,8 +126,11 @@ def _queued(
     return found
 
 
-def _mode(loaded: Loaded) -> Mode:
+def _mode(loaded: Loaded) -> Mode | None:
+    """How the bundle answers requests; None for a function that only schedules run."""
     mode = loaded.spec.get("mode")
+    if mode == "call":
+        return None
     if mode == "serve":
         from fal_serverless.runtime.serve import Serve
 

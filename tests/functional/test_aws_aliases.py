@@ -181,7 +181,7 @@ def test_sixty_revisions_of_several_pages_are_all_seen_and_pruned(aws):
     assert [item.id for item in found] == [item.id for item in reversed(made)]
     assert aws.called == ["Query", "Query"]
     alias = move(aws, made[3])
-    doomed = dispensable(found, needed(found, [alias]), keep=10, older_than=0, now=2e9)
+    doomed = dispensable(found, needed(found, [alias], ()), keep=10, older_than=0, now=2e9)
     assert [item.id for item in doomed] == [item.id for item in made[:50] if item != made[3]]
     aliases.delete_revisions(aws.registry, aws.functions, doomed)
     left = [made[3], *made[50:]]

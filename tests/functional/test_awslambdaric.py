@@ -17,6 +17,7 @@ import pytest
 from fal_serverless import package
 from fal_serverless.discover import discover
 from fal_serverless.publish.apply import Silent
+from fal_serverless.publish.schedules import event_of
 from tests.support.objects import objects
 from tests.support.runtime_api import RuntimeApi
 
@@ -148,6 +149,27 @@ def test_a_request_from_the_queue(tmp_path, client, cache):
         _, answer = api.invoke(asked)
         assert (answer["statusCode"], answer["body"]) == (200, "")
         assert answer["fal"]["stored"] == len(store.objects["/answer"]) == 10_000_002
+
+
+def test_a_scheduled_run(tmp_path, client, cache):
+    source = tmp_path / "jobs.py"
+    source.write_text(
+        "from fal_serverless import isolated\n"
+        "@isolated()\n"
+        "def nightly(n: int = 2):\n"
+        "    print('working', n)\n"
+        "    return object()\n",
+        encoding="utf-8",
+    )
+    built = build(source, "nightly", cache, tmp_path / "work")
+    with running(built, tmp_path, client) as api:
+        assert api.invoke(event_of("s-1")) == ("response", {"outcome": "ok"})
+        assert api.invoke(event_of("s-1"))[1] == {"outcome": "ok"}
+        kind, answer = api.invoke(event())
+        assert (kind, answer["errorType"]) == ("error", "BundleError")
+    log = (tmp_path / "log").read_text()
+    assert log.count("working 2\n") == 2
+    assert log.count('fal-cron {"schedule": "s-1"') == 4
 
 
 @pytest.mark.network

@@ -97,6 +97,7 @@ def test_everything_of_one_stack_goes_and_nothing_of_another(account):
         account.put("USER#1", f"REV#{number:03}", function="fal-1-a-z", layers=[mine])
     account.put("USER#2", "REV#x", function="fal-1-gone-z")
     account.put("USER#1", "ALIAS#a", revision="000")
+    account.put("USER#1", "CRON#c", function="fal-1-a-z")
     account.put("USER#1", "KEY#k")
     account.put("KEY#k", "-")
     ssm, alarms = account.session.client("ssm"), account.session.client("cloudwatch")
@@ -123,6 +124,7 @@ def test_everything_of_one_stack_goes_and_nothing_of_another(account):
         "functions": 1,
         "revisions": 61,
         "aliases": 1,
+        "schedules": 1,
         "keys": 1,
         "secrets": 23,
         "layers": 1,

@@ -51,9 +51,11 @@ def test_every_statement_names_its_resources():
             assert not re.search(r":\*'|/\*'$", text) or "fal-" in text or "Logs" in text
 
 
-def test_gateway_and_worker_are_denied_environments_of_remote_calls():
-    denied = [item for item in statements() if item["Effect"] == "Deny"]
-    assert len(denied) == 2
+def test_who_invokes_is_denied_environments_of_remote_calls():
+    invoking = [item for item in statements() if item["Action"] == "lambda:InvokeFunction"]
+    allowed = [item for item in invoking if "function:fal-*" in str(item["Resource"])]
+    denied = [item for item in invoking if item["Effect"] == "Deny"]
+    assert len(denied) == len(allowed) == 3
     assert all("fal-env-*" in str(item["Resource"]) for item in denied)
 
 
@@ -134,6 +136,10 @@ def test_outputs_are_those_that_the_command_reads():
         "ManagerFunctionName",
         "ApiUrl",
         "GuardFunctionArn",
+        "ScheduleGroup",
+        "ScheduleRoleArn",
+        "ScheduleDeadLettersUrl",
+        "ScheduleDeadLettersArn",
     }
 
 
@@ -156,3 +162,20 @@ def test_built_parts_take_the_place_of_folders():
     resources = pointed["Resources"]
     assert resources["GatewayFunction"]["Properties"]["CodeUri"] == "s3://b/function.zip"
     assert resources["GatewayLayer"]["Properties"]["ContentUri"] == "s3://b/layer.zip"
+
+
+def test_schedules_alone_may_take_their_role():
+    (trust,) = TEMPLATE["Resources"]["ScheduleRole"]["Properties"]["AssumeRolePolicyDocument"][
+        "Statement"
+    ]
+    assert trust["Principal"] == {"Service": "scheduler.amazonaws.com"}
+    assert trust["Condition"]["StringEquals"] == {
+        "aws:SourceAccount": {"Ref": "AWS::AccountId"},
+        "aws:SourceArn": {"GetAtt": "Schedules.Arn"},
+    }
+
+
+def test_queues_are_encrypted():
+    queues = [r for r in TEMPLATE["Resources"].values() if r["Type"] == "AWS::SQS::Queue"]
+    assert len(queues) == 3
+    assert all(queue["Properties"]["SqsManagedSseEnabled"] for queue in queues)

@@ -64,12 +64,12 @@ def test_the_newest_are_counted_for_each_function():
 
 def test_what_an_alias_a_split_or_a_rollback_needs_stays():
     alias = an_alias("r20", "r10", split=("r5", 10))
-    found = dispensable(FIVE, needed(FIVE, (alias,)), keep=0, older_than=0, now=NOW)
+    found = dispensable(FIVE, needed(FIVE, (alias,), ()), keep=0, older_than=0, now=NOW)
     assert [item.id for item in found] == ["r40", "r1"]
 
 
 def test_an_alias_without_a_past_keeps_its_own_revision_alone():
-    found = dispensable(FIVE, needed(FIVE, (an_alias("r40"),)), keep=0, older_than=0, now=NOW)
+    found = dispensable(FIVE, needed(FIVE, (an_alias("r40"),), ()), keep=0, older_than=0, now=NOW)
     assert [item.id for item in found] == ["r20", "r10", "r5", "r1"]
 
 
@@ -92,7 +92,7 @@ def test_rules_of_functions():
 
 def test_what_an_alias_needs_once_it_moved():
     alias = an_alias("r20", "r10", split=("r5", 10))
-    found = needed(FIVE, [pointing_at(alias, "r1")])
+    found = needed(FIVE, [pointing_at(alias, "r1")], ())
     assert found == {"r1", "r20"}
 
 
