@@ -35,6 +35,7 @@ AWS = (
     "alarms.py",
     "ambient.py",
     "dynamodb_wire.py",
+    "key_uses.py",
     "lambda_invoke.py",
     "lambdas.py",
     "logs.py",

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from fal_serverless.errors import AwsError
 from fal_serverless.usage.model import APPROXIMATE, AT_MOST, Row, total_cost
 from fal_serverless.usage.prices import Work
 
@@ -80,11 +81,21 @@ class Told:
 
 
 def told(rows: Iterable[Mapping[str, str]]) -> Told:
-    """The rows that ``QUERY`` gives for one function."""
+    """The rows that ``QUERY`` gives for one function.
+
+    Raises:
+        AwsError: they are no counts, as those of an emulator.
+    """
     billed: dict[str, float] = {}
     first: dict[str, int] = {}
     failed: dict[str, int] = {}
     for row in rows:
+        if "lines" not in row:
+            raise AwsError(
+                "Logs Insights did not count.",
+                reason="its answer has no column 'lines': this endpoint cannot do 'stats'",
+                hint="run it with --source log",
+            )
         kind, label, lines = row.get("kind"), row.get("label", ""), int(float(row["lines"]))
         if not kind:
             version = row.get("version", "")

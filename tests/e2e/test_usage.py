@@ -112,6 +112,12 @@ def test_what_usage_cannot_do(stack: Stack, tmp_path):
         assert "Next:" in refused.errors
 
 
+def test_metrics_of_an_emulator_are_refused_and_not_believed(stack: Stack, sent):
+    refused = stack.run("usage", "--source", "metrics", ok=False)
+    assert refused.status == 1
+    assert "--source log" in refused.errors
+
+
 def test_keys_show_when_they_were_used_and_what_became_of_them(stack: Stack, keys, sent):
     def listed():
         found = stack.run("key", "list", "--json").json()["keys"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -128,3 +129,22 @@ def test_public_names():
     }
     for name in fal_serverless.__all__:
         assert getattr(fal_serverless, name)
+
+
+def test_the_gateways_code_has_all_that_it_imports(tmp_path: Path):
+    script = PACKAGE.parent / "infra" / "build.py"
+    variables = {**os.environ, "FAL_PYTHON": f"{sys.version_info[0]}.{sys.version_info[1]}"}
+    command = [sys.executable, str(script), "function", str(tmp_path)]
+    subprocess.run(command, env=variables, check=True)
+    built = {path.relative_to(tmp_path).with_suffix("") for path in tmp_path.rglob("*.py")}
+    modules = {".".join(path.parts).removesuffix(".__init__") for path in built}
+    missing = set()
+    for path in built:
+        file = (tmp_path / path).with_suffix(".py")
+        # Servers run elsewhere; publishing is there for what it knows of aliases.
+        if file.name == "server.py" or path.parts[1] == "publish":
+            continue
+        for name in at_run_time(file, inner=True):
+            if name.startswith("fal_serverless.") and not {name, name.rpartition(".")[0]} & modules:
+                missing.add((str(path), name))
+    assert not missing

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from fal_serverless.errors import UsageError
+from fal_serverless.errors import AwsError, UsageError
 from fal_serverless.logs import LogEvent
 from fal_serverless.usage import collect, log, metrics, model, prices
 from fal_serverless.usage.metrics import Place, Question, Told
@@ -184,6 +184,12 @@ def test_what_insights_counted():
         ]
     )
     assert found == Told({"3": 1250.5, "4": 0.0}, {"web": 3}, {"web": 4})
+
+
+def test_emulators_that_do_not_count_are_an_error():
+    with pytest.raises(AwsError) as wrong:
+        metrics.told([{"@timestamp": "now", "@message": "REPORT"}])
+    assert "--source log" in wrong.value.hint
 
 
 def test_provisioned_concurrency_costs_also_when_nobody_asks():
