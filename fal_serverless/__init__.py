@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         LocalHost,
     )
     from fal_serverless.images import ContainerImage
+    from fal_serverless.sync import sync_dir
 
 _HOMES = {
     "ContainerImage": "fal_serverless.images",
@@ -32,6 +33,7 @@ _HOMES = {
     "LocalHost": "fal_serverless.hosts",
     "cached": "fal_serverless.caching",
     "isolated": "fal_serverless.function",
+    "sync_dir": "fal_serverless.sync",
 }
 
 __all__ = [
@@ -45,6 +47,7 @@ __all__ = [
     "__version__",
     "cached",
     "isolated",
+    "sync_dir",
 ]
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from fal_serverless.errors import NotFoundError, PackagingError, StackError
 from fal_serverless.package.archive import Entry, write_zip
 from fal_serverless.package.files import sha256_of
+from fal_serverless.publish.state import Storage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -45,6 +46,7 @@ class Outputs:
         schedule_role: ARN of the role that schedules invoke functions by.
         undelivered_url: of the queue of runs that could not be handed to Lambda.
         undelivered_arn: of the same queue.
+        storage: for persistent data, or None.
     """
 
     name: str
@@ -67,6 +69,7 @@ class Outputs:
     schedule_role: str = ""
     undelivered_url: str = ""
     undelivered_arn: str = ""
+    storage: Storage | None = None
 
 
 def outputs_of(name: str, values: Mapping[str, str]) -> Outputs:
@@ -97,6 +100,7 @@ def outputs_of(name: str, values: Mapping[str, str]) -> Outputs:
             schedule_role=values["ScheduleRoleArn"],
             undelivered_url=values["ScheduleDeadLettersUrl"],
             undelivered_arn=values["ScheduleDeadLettersArn"],
+            storage=_storage(values),
         )
     except (KeyError, ValueError) as error:
         raise StackError(
@@ -104,6 +108,21 @@ def outputs_of(name: str, values: Mapping[str, str]) -> Outputs:
             reason=f"its outputs lack something, or hold something else: {error}",
             hint="choose another with --stack, or run: fal-serverless stack deploy",
         ) from error
+
+
+def _storage(values: Mapping[str, str]) -> Storage | None:
+    access_point = _given(values.get("DataAccessPointArn", NOTHING))
+    if not access_point:
+        return None
+    return Storage(
+        access_point=access_point,
+        subnets=_listed(values["DataSubnetIds"]),
+        security_groups=_listed(values["DataSecurityGroupIds"]),
+    )
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 def _given(value: str) -> str:

@@ -18,7 +18,8 @@ from fal_serverless.aws.registry import RegistryTable
 from fal_serverless.aws.scheduler import EventScheduler
 from fal_serverless.aws.secrets import SecretStore
 from fal_serverless.aws.session import Session, emulator_session, open_session
-from fal_serverless.local.embedded import Embedded
+from fal_serverless.local.embedded import Embedded, data_folder
+from fal_serverless.names import DATA
 from fal_serverless.publish import Target
 from fal_serverless.publish.apply import Progress, Publisher, Silent
 from fal_serverless.publish.lease import SystemClock
@@ -34,6 +35,7 @@ class Workspace:
     Attributes:
         user: the caller's user id.
         base: how URLs are made of ``<userid>-<label>``, with ``{}`` in its place.
+        data: folder of persistent data as functions see it; ``""`` where there is none.
     """
 
     session: Session
@@ -50,6 +52,7 @@ class Workspace:
     scheduler: EventScheduler
     base: str
     local: bool
+    data: str = ""
 
     @property
     def target(self) -> Target:
@@ -61,6 +64,8 @@ class Workspace:
             images=self.outputs.images,
             local=self.local,
             by=self.identity.principal,
+            data=self.data,
+            storage=self.outputs.storage,
         )
 
     def url(self, label: str) -> str:
@@ -128,7 +133,16 @@ def connect(settings: Settings, progress: Progress | None = None) -> Workspace:
         ),
         base=_base(settings, outputs),
         local=settings.local,
+        data=_data(settings, outputs),
     )
+
+
+def _data(settings: Settings, outputs: stack.Outputs) -> str:
+    if settings.local:
+        folder = data_folder(settings.home)
+        folder.mkdir(parents=True, exist_ok=True)
+        return str(folder)
+    return DATA if outputs.storage else ""
 
 
 def _base(settings: Settings, outputs: stack.Outputs) -> str:

@@ -15,10 +15,11 @@ from botocore.exceptions import ClientError
 
 from fal_serverless.aws.session import error_code, from_client_error, translated
 from fal_serverless.errors import AwsError, ConflictError
+from fal_serverless.names import DATA
 from fal_serverless.publish.state import LiveFunction
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from fal_serverless.publish.state import Code, Configuration
     from fal_serverless.spec import Architecture
@@ -114,6 +115,9 @@ class LambdaFunctions:
             arguments = _configuration(configuration, image=bool(code.image))
             if live.snap_start and not configuration.snap_start:
                 arguments["SnapStart"] = {"ApplyOn": "None"}
+            if live.mounted and configuration.storage is None:
+                # What is not said stays as it was.
+                arguments |= {"FileSystemConfigs": [], "VpcConfig": _network((), ())}
             self._unless_busy(
                 lambda: self.client.update_function_configuration(
                     FunctionName=function, **arguments
@@ -391,6 +395,7 @@ def _live(found: Mapping[str, Any], concurrency: Mapping[str, Any]) -> LiveFunct
         reserved=concurrency.get("ReservedConcurrentExecutions"),
         snap_start=found.get("SnapStart", {}).get("ApplyOn") == "PublishedVersions",
         snapshot=found.get("SnapStart", {}).get("OptimizationStatus") == "On",
+        mounted=bool(found.get("FileSystemConfigs")),
     )
 
 
@@ -405,6 +410,10 @@ def _code(code: Code) -> dict[str, str]:
     return {"S3Bucket": code.bucket, "S3Key": code.key}
 
 
+def _network(subnets: Iterable[str], groups: Iterable[str]) -> dict[str, list[str]]:
+    return {"SubnetIds": list(subnets), "SecurityGroupIds": list(groups)}
+
+
 def _configuration(configuration: Configuration, *, image: bool) -> dict[str, Any]:
     shared = {
         "Role": configuration.role,
@@ -416,6 +425,10 @@ def _configuration(configuration: Configuration, *, image: bool) -> dict[str, An
     }
     if configuration.log_group:
         shared["LoggingConfig"] = {"LogGroup": configuration.log_group}
+    storage = configuration.storage
+    if storage is not None:
+        shared["FileSystemConfigs"] = [{"Arn": storage.access_point, "LocalMountPath": DATA}]
+        shared["VpcConfig"] = _network(storage.subnets, storage.security_groups)
     if image:
         return shared
     if configuration.snap_start:

@@ -40,6 +40,11 @@ def deploy(
     keep_data: Annotated[
         bool | None, typer.Option("--keep-data/--no-keep-data", help="When it is deleted.")
     ] = None,
+    data_access_point: Annotated[
+        str | None, typer.Option(help="ARN of an EFS access point for persistent data.")
+    ] = None,
+    data_subnets: Annotated[str | None, typer.Option(help="Of its VPC: subnet-1,subnet-2.")] = None,
+    data_security_groups: Annotated[str | None, typer.Option(help="That may reach it.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the changes only.")] = False,
     confirm: Annotated[bool, typer.Option("--confirm", help="Ask before the changes.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
@@ -61,7 +66,16 @@ def deploy(
             reason="SQS feeds a Lambda function two messages at a time at least",
             hint="say --queue-concurrency 2, or 0 for no limit",
         )
+    if data_access_point and not (data_subnets and data_security_groups):
+        raise UsageError(
+            "--data-access-point needs --data-subnets and --data-security-groups.",
+            reason="functions reach a file system from within its VPC only",
+            hint="name private subnets with mount targets, and groups that may reach those",
+        )
     said = {
+        "DataAccessPointArn": data_access_point,
+        "DataSubnetIds": data_subnets,
+        "DataSecurityGroupIds": data_security_groups,
         "DomainName": domain,
         "CertificateArn": certificate,
         "HostedZoneId": hosted_zone,

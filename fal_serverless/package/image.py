@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from fal_serverless.names import DATA
 from fal_serverless.package import layer as layers
 from fal_serverless.package.lock import resolve
 from fal_serverless.package.oci.base import look_up
@@ -31,8 +32,6 @@ CLIENT = "awslambdaric==4.2.2"
 """AWS's runtime client: asks Lambda for events and calls the handler."""
 AWS_BASE = "public.ecr.aws/lambda/python"
 TASK = "/var/task"
-DATA = "/mnt/data"
-"""Where a file system for persistent data is mounted; ``/data`` leads there."""
 
 
 @dataclass(frozen=True)

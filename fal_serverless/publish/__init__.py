@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fal_serverless.errors import AuthError, SpecError
-from fal_serverless.names import HANDLER, lambda_function_name
+from fal_serverless.names import DATA_VARIABLE, HANDLER, lambda_function_name
 from fal_serverless.publish.apply import Outcome, Publisher, apply, revision_time
 from fal_serverless.publish.plan import (
     Existing,
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from fal_serverless.package import Package
-    from fal_serverless.publish.state import Rule
+    from fal_serverless.publish.state import Rule, Storage
     from fal_serverless.publish.steps import Step
     from fal_serverless.spec import Auth, FunctionSpec
 
@@ -65,6 +65,8 @@ class Target:
         role: ARN of the role that user functions run under.
         images: URI of the image repository.
         local: whether it is the embedded stack, where functions share one machine.
+        data: folder of persistent data as functions see it; ``""`` where there is none.
+        storage: what is mounted there, or None on the embedded stack.
     """
 
     owner: str
@@ -73,6 +75,8 @@ class Target:
     images: str = ""
     local: bool = False
     by: str = ""
+    data: str = ""
+    storage: Storage | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,10 +101,15 @@ def want(
 
     Raises:
         SpecError: the function's environment variables are more than Lambda takes, or it has to
-            be an image and has snap_start.
+            be an image, or to have persistent data, and has snap_start.
     """
     spec = package.spec
     check_environment(spec, variables(spec, target, revision))
+    if spec.snap_start and target.storage is not None:
+        raise no_snapshot(
+            "functions of this stack have persistent data, and Lambda takes none of those",
+            "leave snap_start out, or publish to a stack without a DataAccessPointArn",
+        )
     if package.image is not None:
         if spec.snap_start:
             raise no_snapshot(
@@ -291,6 +300,7 @@ def configuration(
         description=description,
         # Calls from Python run the unpublished version, of which there is no snapshot.
         snap_start=spec.snap_start and spec.mode != "call",
+        storage=target.storage,
     )
 
 
@@ -299,6 +309,8 @@ def variables(spec: FunctionSpec, target: Target, revision: str) -> Mapping[str,
     ours = {"FAL_REVISION": revision, "FAL_USER": target.owner, "FAL_STACK": target.stack}
     if target.local:
         ours["FAL_LOCAL"] = "1"
+    if target.data:
+        ours[DATA_VARIABLE] = target.data
     return {**dict(spec.environment_variables), **ours}
 
 

@@ -163,6 +163,21 @@ class Route:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Storage:
+    """A file system for persistent data, and the network from which it is reached.
+
+    Attributes:
+        access_point: ARN of an EFS access point.
+        subnets: ids.
+        security_groups: ids.
+    """
+
+    access_point: str
+    subnets: tuple[str, ...]
+    security_groups: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Configuration:
     """The configuration of a Lambda function.
 
@@ -173,6 +188,7 @@ class Configuration:
         layers: ARNs in order, for zip packages.
         variables: environment variables.
         snap_start: whether Lambda takes a snapshot of each version.
+        storage: mounted at ``DATA``, or None.
     """
 
     role: str
@@ -187,6 +203,7 @@ class Configuration:
     description: str = ""
     log_group: str = ""
     snap_start: bool = False
+    storage: Storage | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,6 +216,7 @@ class LiveFunction:
         reserved: reserved concurrency, or None.
         snap_start: whether Lambda takes a snapshot of each version.
         snapshot: of a version: whether Lambda has one.
+        mounted: whether it has a file system.
     """
 
     name: str
@@ -208,6 +226,7 @@ class LiveFunction:
     reserved: int | None = None
     snap_start: bool = False
     snapshot: bool = False
+    mounted: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -84,6 +85,8 @@ def function_name(spec: FunctionSpec, target: Target, needs: list[str]) -> str:
         spec.ephemeral_storage,
         list(spec.environment_variables),
         list(spec.secrets),
+        target.data,
+        asdict(target.storage) if target.storage else None,
     ]
     return PREFIX + hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
 

@@ -164,11 +164,7 @@ def runner(function: IsolatedFunction[..., Any], host: LambdaHost) -> Runner:
         FalServerlessError: credentials, the stack or the requirements are not to be had.
     """
     phases = Phases()
-    flags = {"stack": host.stack, "region": host.region, "profile": host.profile}
-    found = settings.load(flags, os.environ)
-    if found.debug:
-        print_them()
-    place = (found.home, found.local, found.profile, found.region, found.stack)
+    found = _settings(host)
     folder = calls.folder_of(function.function)
     wanted = requirements.read(function.options.get("requirements"), folder)
     spec = function.spec(wanted)
@@ -177,19 +173,43 @@ def runner(function: IsolatedFunction[..., Any], host: LambdaHost) -> Runner:
     with phases("pickle"):
         content = calls.pickled(function)
     with _lock:
-        if place not in _spaces:
-            with phases("connect"):
-                _spaces[place] = _connect(found)
-        space = _spaces[place]
-        key = (*place, spec.replace(name=""))
+        with phases("connect"):
+            space = _space(found)
+        key = (*_place(found), spec.replace(name=""))
         if key not in _ready:
             with phases("environment"), space.steps.into(phases):
                 _ready[key] = ensure(spec, space.workspace, found.home / "cache", found.base_image)
     return Runner(content, _ready[key], space.remote, space.follower, spec, phases)
 
 
-def _connect(found: settings.Settings) -> _Space:
-    steps = Steps()
-    space = workspace.connect(found, steps)
-    remote = open_calls(space.session, space.outputs.bucket)
-    return _Space(space, remote, Follower(remote.read), steps)
+def data_of(host: LambdaHost) -> str:
+    """The folder of persistent data as functions of the host's stack see it, or ``""``.
+
+    Raises:
+        FalServerlessError: credentials or the stack are not to be had.
+    """
+    with _lock:
+        return _space(_settings(host)).workspace.data
+
+
+def _settings(host: LambdaHost) -> settings.Settings:
+    flags = {"stack": host.stack, "region": host.region, "profile": host.profile}
+    found = settings.load(flags, os.environ)
+    if found.debug:
+        print_them()
+    return found
+
+
+def _place(found: settings.Settings) -> tuple[Any, ...]:
+    return (found.home, found.local, found.profile, found.region, found.stack)
+
+
+def _space(found: settings.Settings) -> _Space:
+    """The parts for these settings, wired once; under the lock."""
+    place = _place(found)
+    if place not in _spaces:
+        steps = Steps()
+        space = workspace.connect(found, steps)
+        remote = open_calls(space.session, space.outputs.bucket)
+        _spaces[place] = _Space(space, remote, Follower(remote.read), steps)
+    return _spaces[place]

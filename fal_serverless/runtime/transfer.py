@@ -24,6 +24,17 @@ def download(url: str, file: IO[bytes]) -> None:
             file.write(block)
 
 
+@contextmanager
+def opened(url: str) -> Iterator[IO[bytes]]:
+    """What a URL holds, to be read once.
+
+    Raises:
+        OSError: the connection broke, or the answer is not 200.
+    """
+    with _exchange("GET", url) as response:
+        yield response
+
+
 def upload(url: str, file: IO[bytes], size: int) -> None:
     """Stream ``size`` bytes of a file to a URL.
 

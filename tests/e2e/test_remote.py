@@ -266,3 +266,35 @@ def test_large_data_secrets_and_nothing_left_behind(stack: Stack, tmp_path):
     found = ran(stack, tmp_path, LARGE)
     assert found.returncode == 0, found.stderr
     assert found.stdout == "blue 4\n"
+
+
+SYNCED = """
+import os, pathlib
+from fal_serverless import LocalHost, isolated, sync_dir
+
+@isolated
+def read(folder):
+    root = pathlib.Path(folder)
+    assert root.is_relative_to(os.environ["FAL_DATA_DIR"])
+    return sorted((p.name, p.read_text()) for p in root.rglob("*.txt"))
+
+if __name__ == "__main__":
+    here = pathlib.Path(__file__).parent / "texts"
+    folder = sync_dir(here, "/data/texts")
+    print(read(folder), read.on(host=LocalHost())(folder))
+    (here / "b.txt").write_text("new")
+    sync_dir(here, "/data/texts")
+    print(read(folder))
+    sync_dir(here, "/data/texts")
+"""
+
+
+def test_a_folder_becomes_persistent_data(stack: Stack, tmp_path):
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts" / "a.txt").write_text("old", encoding="utf-8")
+    found = ran(stack, tmp_path, SYNCED)
+    assert found.returncode == 0, found.stderr
+    one, both = [("a.txt", "old")], [("a.txt", "old"), ("b.txt", "new")]
+    assert found.stdout == f"{one} {one}\n{both}\n"
+    assert found.stderr.count("1 files sent") == 2
+    assert "already uploaded and matches" in found.stderr

@@ -126,6 +126,7 @@ def test_public_names():
         "__version__",
         "cached",
         "isolated",
+        "sync_dir",
     }
     for name in fal_serverless.__all__:
         assert getattr(fal_serverless, name)

@@ -29,8 +29,9 @@ TEMPLATE = yaml.load(TEXT, Loader=Loader)
 def statements(*names):
     """Of the roles of these names, or of all."""
     for name in names or TEMPLATE["Resources"]:
-        for policy in TEMPLATE["Resources"][name].get("Properties", {}).get("Policies", []):
-            yield from policy["PolicyDocument"]["Statement"]
+        found = TEMPLATE["Resources"][name].get("Properties", {})
+        for policy in [*found.get("Policies", []), found]:
+            yield from policy.get("PolicyDocument", {}).get("Statement", [])
 
 
 def actions(statement):
@@ -140,6 +141,9 @@ def test_outputs_are_those_that_the_command_reads():
         "ScheduleRoleArn",
         "ScheduleDeadLettersUrl",
         "ScheduleDeadLettersArn",
+        "DataAccessPointArn",
+        "DataSubnetIds",
+        "DataSecurityGroupIds",
     }
 
 
@@ -179,3 +183,18 @@ def test_queues_are_encrypted():
     queues = [r for r in TEMPLATE["Resources"].values() if r["Type"] == "AWS::SQS::Queue"]
     assert len(queues) == 3
     assert all(queue["Properties"]["SqsManagedSseEnabled"] for queue in queues)
+
+
+def test_persistent_data_is_an_option_and_of_one_access_point():
+    allowed, *denied = statements("DataPolicy")
+    (only,) = allowed["Condition"]["StringEquals"].values()
+    assert only == {"Ref": "DataAccessPointArn"}
+    assert actions(allowed) == {"elasticfilesystem:ClientMount", "elasticfilesystem:ClientWrite"}
+    # AWS's policy for networks lets functions' own code do more than it needs.
+    assert {item["Effect"] for item in denied} == {"Deny"}
+    assert TEMPLATE["Resources"]["DataPolicy"]["Condition"] == "HasData"
+    assert TEMPLATE["Parameters"]["DataAccessPointArn"]["Default"] == ""
+    values = dict.fromkeys(TEMPLATE["Outputs"], "30")
+    assert stack.outputs_of("s", {**values, "DataAccessPointArn": "-"}).storage is None
+    found = stack.outputs_of("s", {**values, "DataSubnetIds": "a, b"}).storage
+    assert (found.access_point, found.subnets, found.security_groups) == ("30", ("a", "b"), ("30",))

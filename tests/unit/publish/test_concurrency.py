@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from fal_serverless import publish
 from fal_serverless.errors import AuthError, ConflictError, SpecError
+from fal_serverless.publish.state import Storage
 from fal_serverless.publish.steps import MoveAlias, Provision, PublishVersion, Reserve, describe
 from tests.fakes import FakeFunctions
 from tests.unit.publish.test_publish import TARGET, World, a_package
@@ -119,3 +122,12 @@ def test_what_has_to_be_an_image_gets_no_snapshot(world):
     with pytest.raises(SpecError, match="snap_start=True cannot be had") as caught:
         plan(world, kind="image", snap_start=True)
     assert "becomes an image (too large)" in caught.value.reason
+
+
+def test_what_has_persistent_data_gets_no_snapshot():
+    storage = Storage(access_point="arn", subnets=("s",), security_groups=("g",))
+    target = dataclasses.replace(TARGET, storage=storage)
+    assert publish.want(a_package(), target, revision="r")
+    with pytest.raises(SpecError, match="snap_start=True cannot be had") as caught:
+        publish.want(a_package(snap_start=True), target, revision="r")
+    assert "persistent data" in caught.value.reason
