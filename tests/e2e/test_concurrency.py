@@ -48,7 +48,7 @@ def test_concurrency_is_set_shown_and_refused(stack: Stack, write):
     for option in ("max_concurrency=100000", "min_concurrency=100000"):
         refused = stack.run("function", "serve", write(option), *words, ok=False)
         *_, what, why, next_step = refused.errors.splitlines()
-        assert refused.status == 1
+        assert refused.status == 2
         assert option in what
         assert "100 must stay unreserved" in why
         assert "quota" in next_step
@@ -63,7 +63,7 @@ def test_a_snapshot_is_waited_for_or_refused(stack: Stack, write):
     words = ("bounded", "--alias", "snapped", "--auth", "public")
     if sys.version_info < (3, 12):
         refused = stack.run("function", "serve", write("snap_start=True"), *words, ok=False)
-        assert refused.status == 1
+        assert refused.status == 2
         assert "snap_start=True cannot be had" in refused.errors
         assert "Python 3.12" in refused.errors
         return
