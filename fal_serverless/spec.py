@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from fal_serverless.errors import SpecError, did_you_mean
-from fal_serverless.images import ContainerImage
+from fal_serverless.images import ContainerImage, Dockerfile
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -96,6 +96,7 @@ class FunctionSpec:
     Attributes:
         name: the function's own name.
         base: image that an image of the function begins with, ``""`` for AWS's own.
+        dockerfile: builds that image, or None.
         mode: ``serve`` (JSON), ``port`` (a web server of the function's own) or ``call``.
         memory: MB.
         timeout: seconds.
@@ -116,6 +117,7 @@ class FunctionSpec:
     environment: Environment = field(default_factory=Environment)
     kind: Literal["virtualenv", "container"] = "virtualenv"
     base: str = ""
+    dockerfile: Dockerfile | None = None
     memory: int = MACHINE_TYPES["XS"]
     timeout: int = HTTP_TIMEOUT_MAX_S
     ephemeral_storage: int = STORAGE_MIN_MB
@@ -180,12 +182,14 @@ def build_spec(
             )
     given = {key: value for key, value in options.items() if value is not None}
     mode, port = _mode(given)
+    image = _image(given)
     spec = FunctionSpec(
         name=name,
         mode=mode,
         port=port,
         kind=_kind(given.get("kind", "virtualenv")),
-        base=_base(given),
+        base=image.base,
+        dockerfile=image.dockerfile,
         environment=Environment(
             requirements=tuple(requirements),
             python=_python(given.get("python_version")),
@@ -337,10 +341,10 @@ def _kind(kind: object) -> Literal["virtualenv", "container"]:
     )
 
 
-def _base(given: Mapping[str, Any]) -> str:
+def _image(given: Mapping[str, Any]) -> ContainerImage:
     image = given.get("image")
     if image is None:
-        return ""
+        return ContainerImage()
     if not isinstance(image, ContainerImage):
         raise SpecError(
             f"image cannot be {image!r}.",
@@ -353,7 +357,7 @@ def _base(given: Mapping[str, Any]) -> str:
             reason="other kinds are packaged as layers where they fit",
             hint="add kind='container', or leave image out",
         )
-    return image.base
+    return image
 
 
 def _trim(value: object) -> tuple[str, ...]:

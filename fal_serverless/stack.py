@@ -36,6 +36,7 @@ class Outputs:
         domain: of the gateway, or empty.
         requests: table of queued requests.
         queue_url: of SQS.
+        builder: name of the CodeBuild project that builds Dockerfiles, or empty.
         guard: ARN of the function that alarms on splits call.
         log_days: how long the logs of functions are kept.
         version: of fal-serverless that it was deployed from; ``""`` before stacks told.
@@ -60,6 +61,7 @@ class Outputs:
     requests: str = ""
     queue_url: str = ""
     guard: str = ""
+    builder: str = ""
     log_days: int = 30
     version: str = ""
     digest: str = ""
@@ -91,6 +93,7 @@ def outputs_of(name: str, values: Mapping[str, str]) -> Outputs:
             requests=values["RequestsTableName"],
             queue_url=values["QueueUrl"],
             guard=values["GuardFunctionArn"],
+            builder=_given(values.get("BuildProjectName", NOTHING)),
             log_days=int(values["LogRetentionDays"]),
             version=values.get("Version", ""),
             digest=_given(values.get("SourceDigest", NOTHING)),

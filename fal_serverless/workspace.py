@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from fal_serverless import stack
 from fal_serverless.aws.alarms import MetricAlarms
 from fal_serverless.aws.artifacts import ArtifactBucket
+from fal_serverless.aws.builds import ImageBuilds
 from fal_serverless.aws.cloudformation import Deployer
 from fal_serverless.aws.identity import Identity, caller
 from fal_serverless.aws.images import ImageRepository, host_of
@@ -22,9 +23,13 @@ from fal_serverless.local.embedded import Embedded, data_folder
 from fal_serverless.names import DATA
 from fal_serverless.publish import Target
 from fal_serverless.publish.apply import Progress, Publisher, Silent
+from fal_serverless.publish.dockerfiles import Dockerfiles
 from fal_serverless.publish.lease import SystemClock
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
     from fal_serverless.settings import Settings
 
 
@@ -34,6 +39,7 @@ class Workspace:
 
     Attributes:
         user: the caller's user id.
+        builds: of Dockerfiles, or None where the stack has no builder.
         base: how URLs are made of ``<userid>-<label>``, with ``{}`` in its place.
         data: folder of persistent data as functions see it; ``""`` where there is none.
     """
@@ -48,6 +54,7 @@ class Workspace:
     secrets: SecretStore
     key_uses: KeyUseReader
     images: ImageRepository
+    builds: ImageBuilds | None
     publisher: Publisher
     scheduler: EventScheduler
     base: str
@@ -66,6 +73,24 @@ class Workspace:
             by=self.identity.principal,
             data=self.data,
             storage=self.outputs.storage,
+        )
+
+    def dockerfiles(
+        self, folder: Path, *, tell: Callable[[str], None] = lambda _: None, dry: bool = False
+    ) -> Dockerfiles:
+        """What builds the bases of functions whose file lies in ``folder``.
+
+        Args:
+            tell: is told each line of a build's log.
+            dry: only look.
+        """
+        return Dockerfiles(
+            images=self.images,
+            artifacts=self.publisher.artifacts,
+            builds=self.builds,
+            folder=folder,
+            tell=tell,
+            dry=dry,
         )
 
     def url(self, label: str) -> str:
@@ -113,6 +138,7 @@ def connect(settings: Settings, progress: Progress | None = None) -> Workspace:
         logs=logs,
         secrets=SecretStore(session.client("ssm"), outputs.name, user or ""),
         images=images,
+        builds=_builds(session, outputs),
         key_uses=KeyUseReader(session.client("dynamodb"), outputs.requests),
         publisher=Publisher(
             artifacts=ArtifactBucket(session.client("s3"), outputs.bucket),
@@ -143,6 +169,12 @@ def _data(settings: Settings, outputs: stack.Outputs) -> str:
         folder.mkdir(parents=True, exist_ok=True)
         return str(folder)
     return DATA if outputs.storage else ""
+
+
+def _builds(session: Session, outputs: stack.Outputs) -> ImageBuilds | None:
+    if not outputs.builder:
+        return None
+    return ImageBuilds(session.client("codebuild"), session.client("logs"), outputs.builder)
 
 
 def _base(settings: Settings, outputs: stack.Outputs) -> str:

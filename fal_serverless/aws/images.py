@@ -49,6 +49,20 @@ class ImageRepository:
                 raise
         return bool(found.get("imageDetails"))
 
+    def tagged(self, tag: str) -> str:
+        """The name, with its digest, of the image that has a tag; ``""`` when none has."""
+        with translated("Looking for the base image"):
+            try:
+                found = self.client.describe_images(
+                    repositoryName=self._name, imageIds=[{"imageTag": tag}]
+                )
+            except ClientError as error:
+                if error_code(error) in _GONE:
+                    return ""
+                raise
+        digests = [item["imageDigest"] for item in found.get("imageDetails", [])]
+        return f"{self._place}@{digests[0]}" if digests else ""
+
     def push(self, built: BuiltImage, tell: Callable[[int], None]) -> None:
         """Push one; ``tell`` is told of bytes sent.
 

@@ -77,7 +77,7 @@ def serve(
     if alias:
         check_alias(alias, space.user)
     space.secrets.require(found.function.spec().secrets)
-    with packaged(found, space, settings, package_kind, trim=trim) as built:
+    with packaged(found, space, settings, package_kind, trim=trim, dry=dry_run) as built:
         _note_timeout(built)
         wanted = publish.want(
             built,
@@ -107,9 +107,19 @@ def check_package(kind: str) -> None:
 
 @contextmanager
 def packaged(
-    found: Discovered, space: Workspace, settings: Settings, kind: str, *, trim: bool = False
+    found: Discovered,
+    space: Workspace,
+    settings: Settings,
+    kind: str,
+    *,
+    trim: bool = False,
+    dry: bool = False,
 ) -> Iterator[Package]:
-    """A discovered function's package, in a folder that lasts as long as the context."""
+    """A discovered function's package, in a folder that lasts as long as the context.
+
+    Args:
+        dry: build no Dockerfile.
+    """
     with tempfile.TemporaryDirectory(prefix="fal-serve-") as work:
         built = package.build(
             found,
@@ -121,6 +131,9 @@ def packaged(
             base=settings.base_image,
             owner=space.user,
             connect=space.images.repository,
+            dockerfiles=space.dockerfiles(
+                found.path.parent, tell=lambda line: render.note(f"  | {line}"), dry=dry
+            ).base,
         )
         _note_package(built, local=settings.local)
         yield built

@@ -59,7 +59,7 @@ def schedule(
     schedules.check_schedulable(func, function.function.function, spec.mode)
     space = connect(ctx)
     space.secrets.require(spec.secrets)
-    with packaged(function, space, settings, package_kind, trim=trim) as built:
+    with packaged(function, space, settings, package_kind, trim=trim, dry=dry_run) as built:
         wanted = publish.want(built, space.target, revision=str(uuid.uuid4()))
         prepared = publish.prepare(wanted, space.publisher, space.user)
         if dry_run:

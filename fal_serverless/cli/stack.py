@@ -45,6 +45,10 @@ def deploy(
     ] = None,
     data_subnets: Annotated[str | None, typer.Option(help="Of its VPC: subnet-1,subnet-2.")] = None,
     data_security_groups: Annotated[str | None, typer.Option(help="That may reach it.")] = None,
+    dockerfiles: Annotated[
+        bool | None,
+        typer.Option("--dockerfiles/--no-dockerfiles", help="Build them, by CodeBuild."),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the changes only.")] = False,
     confirm: Annotated[bool, typer.Option("--confirm", help="Ask before the changes.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
@@ -83,6 +87,7 @@ def deploy(
         "QueueConcurrency": queue_concurrency,
         "QueueLimit": queue_limit,
         "KeepData": None if keep_data is None else str(keep_data).lower(),
+        "Dockerfiles": None if dockerfiles is None else str(dockerfiles).lower(),
     }
     parameters = {name: str(value) for name, value in said.items() if value is not None}
     deployer = Deployer(session_of(settings))

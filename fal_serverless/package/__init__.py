@@ -94,6 +94,7 @@ def build(
     base: str = "",
     owner: str = "",
     connect: Callable[[Reference], Repository] = Repository,
+    dockerfiles: Callable[[FunctionSpec], str] | None = None,
 ) -> Package:
     """Package a discovered function.
 
@@ -109,6 +110,7 @@ def build(
         base: image of functions that name none, ``""`` for AWS's own.
         owner: user id, written into images, so that no two users share one.
         connect: makes the repository of a base image, with its login.
+        dockerfiles: gives the name of the base that a function's Dockerfile makes.
 
     Raises:
         SpecError: an option or the signature cannot be served.
@@ -134,6 +136,11 @@ def build(
         folder=found.path.parent,
     )
     extra = [*found.sources, *bundles.user_files(spec.files, found.path.parent)]
+    if spec.dockerfile is not None:
+        if dockerfiles is None:
+            raise AssertionError("whoever builds functions with Dockerfiles says how")
+        with _step(progress, f"find or build the image of {spec.dockerfile.path}"):
+            base = dockerfiles(spec)
     lock, made = requirements_layer(spec, cache, progress, run)
     with _step(progress, "prepare the runtime layer"):
         runtime = build_runtime_layer(spec.environment.python, cache)

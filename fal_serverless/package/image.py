@@ -51,6 +51,11 @@ class BuiltImage:
         return self.image.digest
 
     @property
+    def base(self) -> str:
+        """What it begins with, by digest."""
+        return self.image.base.pinned
+
+    @property
     def size(self) -> int:
         """Bytes of the layers of our own, compressed: what a push may have to send."""
         return sum(blob.size for _, blob in self.image.layers)
@@ -106,7 +111,11 @@ def build_image(
             "LAMBDA_TASK_ROOT": TASK,
         },
         folder=TASK,
-        labels={"fal-serverless.owner": owner, "fal-serverless.name": spec.name},
+        labels={
+            "fal-serverless.owner": owner,
+            "fal-serverless.name": spec.name,
+            "org.opencontainers.image.base.digest": found.digest,
+        },
     )
     return BuiltImage(image, cache / "images")
 

@@ -262,6 +262,7 @@ def publish(
             created_at=revision_time(publisher.clock),
             image=package.image.digest if package.image else "",
             snap_start=spec.snap_start,
+            base=package.image.base if package.image else "",
         )
 
     return apply(

@@ -46,6 +46,7 @@ class Revision:
         created_at: ISO 8601, UTC.
         image: digest of its image, for image packages.
         snap_start: whether its environments begin from a snapshot.
+        base: what that image begins with, by digest.
     """
 
     id: str
@@ -68,6 +69,7 @@ class Revision:
     created_at: str
     image: str = ""
     snap_start: bool = False
+    base: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -294,6 +296,28 @@ class Logs(Protocol):
 
     def delete(self, function: str) -> None:
         """Delete a function's log; nothing happens when it is gone."""
+
+
+class BaseImages(Protocol):
+    """Images in the stack's repository that others begin with."""
+
+    def tagged(self, tag: str) -> str:
+        """The name, with its digest, of the image that has a tag; ``""`` when none has."""
+
+
+class Builds(Protocol):
+    """Builds Dockerfiles."""
+
+    def run(
+        self,
+        context: str,
+        *,
+        tag: str,
+        dockerfile: str,
+        architecture: str,
+        tell: Callable[[str], None],
+    ) -> None:
+        """Build a context (``bucket/key`` of a zip) into the repository's ``tag``, and wait."""
 
 
 class Artifacts(Protocol):

@@ -28,10 +28,13 @@ HANDLER = "fal_serverless.runtime.call.handler"
 PREFIX = "fal-env-"
 
 
-def ensure(spec: FunctionSpec, space: Workspace, cache: Path, base: str = "") -> str:
+def ensure(
+    spec: FunctionSpec, space: Workspace, cache: Path, *, folder: Path, base: str = ""
+) -> str:
     """The name of the Lambda function for ``spec``; it is made when it is not there.
 
     Args:
+        folder: of the function's file.
         base: image of functions that name none, ``""`` for AWS's own.
 
     Raises:
@@ -41,8 +44,10 @@ def ensure(spec: FunctionSpec, space: Workspace, cache: Path, base: str = "") ->
     """
     publisher = space.publisher
     base = spec.base or base
+    dockerfiles = space.dockerfiles(folder) if spec.dockerfile else None
     found = environments.needs(spec, cache=cache, progress=publisher.progress)
-    name = function_name(spec, space.target, found.names(base))
+    names = found.names(dockerfiles.tag(spec) if dockerfiles else base)
+    name = function_name(spec, space.target, names)
     if publisher.functions.get(name) is not None:
         return name
     if found.why and space.local:
@@ -60,7 +65,7 @@ def ensure(spec: FunctionSpec, space: Workspace, cache: Path, base: str = "") ->
                         bundle,
                         handler=HANDLER,
                         cache=cache,
-                        base=base,
+                        base=dockerfiles.base(spec) if dockerfiles else base,
                         owner=space.user,
                         connect=space.images.repository,
                     )

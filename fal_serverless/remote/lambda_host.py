@@ -177,8 +177,11 @@ def runner(function: IsolatedFunction[..., Any], host: LambdaHost) -> Runner:
             space = _space(found)
         key = (*_place(found), spec.replace(name=""))
         if key not in _ready:
+            cache = found.home / "cache"
             with phases("environment"), space.steps.into(phases):
-                _ready[key] = ensure(spec, space.workspace, found.home / "cache", found.base_image)
+                _ready[key] = ensure(
+                    spec, space.workspace, cache, folder=folder, base=found.base_image
+                )
     return Runner(content, _ready[key], space.remote, space.follower, spec, phases)
 
 

@@ -47,6 +47,17 @@ def test_images_are_found_and_deleted(ecr):
     assert not ImageRepository(ecr, ecr.uri.replace("/fal", "/gone")).has(second)
 
 
+def test_an_image_is_found_by_its_tag(ecr):
+    place = ImageRepository(ecr, ecr.uri, "127.0.0.1:4566")
+    assert place.tagged("dockerfile-1") == ""
+    assert ImageRepository(ecr, ecr.uri.replace("/fal", "/gone")).tagged("dockerfile-1") == ""
+    about = {"schemaVersion": 2, "mediaType": MANIFEST_TYPE, "layers": [], "config": {}}
+    manifest = json.dumps(about)
+    ecr.put_image(repositoryName="fal", imageManifest=manifest, imageTag="dockerfile-1")
+    found = ecr.describe_images(repositoryName="fal")["imageDetails"][0]["imageDigest"]
+    assert place.tagged("dockerfile-1") == f"127.0.0.1:4566/fal@{found}"
+
+
 def test_only_ecr_gets_ecrs_password(ecr):
     place = ImageRepository(ecr, ecr.uri)
     assert place.repository(parse(f"{ecr.uri}:1")).login[0] == "AWS"

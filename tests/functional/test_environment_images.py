@@ -16,6 +16,7 @@ from fal_serverless.remote.environment import HANDLER, ensure, function_name
 from fal_serverless.spec import FunctionSpec
 from tests.fakes import (
     OWNER,
+    FakeAlarms,
     FakeArtifacts,
     FakeClock,
     FakeFunctions,
@@ -43,6 +44,7 @@ def space():
         functions=FakeFunctions(fuse),
         registry=FakeRegistry(fuse),
         clock=FakeClock(),
+        alarms=FakeAlarms(fuse),
     )
     return SimpleNamespace(
         fuse=fuse,
@@ -61,20 +63,23 @@ def space():
 def test_a_container_is_pushed_once_and_called_by_its_own_handler(space, tmp_path):
     base = layout(tmp_path / "base", tar_of({"etc/base": b"b"}))
     spec = FunctionSpec(name="f", kind="container", base=base)
-    name = ensure(spec, space, tmp_path / "cache")
-    assert ensure(replace(spec, name="g"), space, tmp_path / "cache") == name
+    name = ensure(spec, space, tmp_path / "cache", folder=tmp_path)
+    assert ensure(replace(spec, name="g"), space, tmp_path / "cache", folder=tmp_path) == name
     assert [step.partition(" ")[0] for step in space.fuse.told].count("push") == 1
     (digest,) = space.images.there
     assert f"host/fal@{digest}" in repr(space.publisher.functions.live[name].code)
     assert f'"Cmd":["{HANDLER}"]'.encode() in space.images.config
     # Another base, another environment; the default of the configuration counts as well.
-    assert ensure(replace(spec, base=""), space, tmp_path / "cache", base) == name
+    assert (
+        ensure(replace(spec, base=""), space, tmp_path / "cache", folder=tmp_path, base=base)
+        == name
+    )
 
 
 def test_the_embedded_stack_refuses_images_before_anything_is_made(space, tmp_path):
     space.local = True
     with pytest.raises(SpecError, match="embedded stack") as caught:
-        ensure(FunctionSpec(name="f", kind="container"), space, tmp_path)
+        ensure(FunctionSpec(name="f", kind="container"), space, tmp_path, folder=tmp_path)
     assert "kind='container' asks for one" in caught.value.reason
     assert "LocalHost" in caught.value.hint
     assert space.fuse.told == []

@@ -114,6 +114,8 @@ def test_the_unpacked_image_answers_an_event(tmp_path, base):
         told = json.loads(run("skopeo", "inspect", "--tls-verify=false", f"docker://{host}/fal:1"))
         assert told["Digest"] == built.image.digest
         assert told["Labels"]["fal-serverless.owner"] == "12"
+        begins = told["Labels"]["org.opencontainers.image.base.digest"]
+        assert begins == built.image.image.base.digest
         copied = f"oci:{tmp_path / 'copy'}:1"
         run("skopeo", "copy", "-q", "--src-tls-verify=false", f"docker://{host}/fal:1", copied)
     run("umoci", "raw", "unpack", "--image", f"{tmp_path / 'copy'}:1", str(tmp_path / "root"))

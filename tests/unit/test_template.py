@@ -48,6 +48,8 @@ def test_every_statement_names_its_resources():
         resources = statement["Resource"]
         for resource in resources if isinstance(resources, list) else [resources]:
             text = str(resource)
+            if statement["Action"] == "ecr:GetAuthorizationToken":
+                continue  # IAM knows it for all resources only
             assert text != "*"
             assert not re.search(r":\*'|/\*'$", text) or "fal-" in text or "Logs" in text
 
@@ -132,6 +134,7 @@ def test_outputs_are_those_that_the_command_reads():
         "ImageRepositoryUri",
         "RequestsTableName",
         "QueueUrl",
+        "BuildProjectName",
         "Version",
         "SourceDigest",
         "ManagerFunctionName",

@@ -46,6 +46,16 @@ class Base:
     place: Reference | None = None
     folder: Path | None = None
 
+    @property
+    def digest(self) -> str:
+        """``sha256:…`` of its manifest."""
+        return self.name.rpartition("@")[2]
+
+    @property
+    def pinned(self) -> str:
+        """What names it for ever: of a folder of this machine, that is the digest alone."""
+        return self.digest if self.place is None else self.name
+
     def fetch(self, digest: str, cache: Path, repository: Repository | None) -> Path:
         """A layer's file: the layout's own, or downloaded once.
 

@@ -6,7 +6,7 @@ import threading
 import zipfile
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
@@ -26,6 +26,7 @@ from fal_serverless.spec import FunctionSpec
 lock = threading.Lock()
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.text("abc/", min_size=1, max_size=8), st.binary(max_size=200)))
 def test_zips_hold_what_went_in(tmp_path_factory, content):
     folder = tmp_path_factory.mktemp("zip")

@@ -87,7 +87,9 @@ def a_package(name="f", code="a", kind="none", **options):
     return SimpleNamespace(
         spec=FunctionSpec(name=name, mode="serve", **options),
         kind=kind,
-        image=SimpleNamespace(digest=digest, size=7) if kind == "image" else None,
+        image=SimpleNamespace(digest=digest, size=7, base="h/b@sha256:1")
+        if kind == "image"
+        else None,
         bundle=artifact(code * 64),
         layers=(artifact("e" * 64),),
         lock=None,
@@ -211,6 +213,7 @@ def test_a_package_that_becomes_an_image_keeps_its_urls():
     second = world.serve(code="b", kind="image")
     assert (first.function, second.function) == ("fal-1234567-f-z", "fal-1234567-f-i")
     assert second.image == "sha256:" + "b" * 64
+    assert second.base == "h/b@sha256:1"
     assert world.publisher.images.there == {second.image}
     assert world.answer("web") == second.id
     assert world.answer(first.id) == first.id
