@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, Phase, settings
 from schemathesis.config import SchemathesisConfig
 
 from fal_serverless.manage.app import create_app, document_of
+from tests.fakes import OWNER
 from tests.support.managed import SECRET, Managed, listening
 
 CONFIG = {
@@ -29,12 +30,17 @@ schema = schemathesis.openapi.from_dict(
 
 
 @pytest.fixture(scope="module")
-def address():
+def managed():
     managed = Managed()
     for number in (1, 2, 3):
         managed.serve(number, alias="predict")
         managed.serve(10 + number, name="other")
     managed.say("fal-1234567-f-z", "START RequestId: r1 Version: 1", "hello", "END RequestId: r1")
+    return managed
+
+
+@pytest.fixture(scope="module")
+def address(managed):
     with listening(managed) as url:
         yield url + "/api"
 
@@ -44,7 +50,7 @@ def test_every_operation(case, address):
     case.call_and_validate(base_url=address)
 
 
-def test_what_lists_tell_of_can_be_asked_for(address):
+def test_what_lists_tell_of_can_be_asked_for(address, managed):
     """Operations one after the other, each with what the answers before it named."""
 
     class Workflow(schema.as_state_machine()):
@@ -62,3 +68,7 @@ def test_what_lists_tell_of_can_be_asked_for(address):
             suppress_health_check=list(HealthCheck),
         )
     )
+    changes = {
+        (event.action, event.by) for event in managed.registry.alias(OWNER, "predict").events
+    }
+    assert {("set", "key admin"), ("rollback", "key admin")} <= changes
