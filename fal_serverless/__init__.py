@@ -6,10 +6,10 @@ Importing this package does nothing: each public name is loaded when it is first
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from fal_serverless._version import __version__
 
+# For type checkers alone, which know the name: importing typing is most of what this would cost.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from fal_serverless.caching import cached
     from fal_serverless.errors import FalServerlessError

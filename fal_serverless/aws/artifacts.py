@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+SMALL = 8 << 20
+"""Bytes from which boto3's transfers send a file in parts (their ``multipart_threshold``)."""
+
 
 @dataclass
 class ArtifactBucket:
@@ -38,6 +41,13 @@ class ArtifactBucket:
         Raises:
             AwsError: S3 refused it, or the connection broke for good.
         """
+        if path.stat().st_size < SMALL:
+            with translated(f"Uploading {key}"):
+                content = path.read_bytes()
+                self.client.put_object(Bucket=self.bucket, Key=key, Body=content)
+            if progress is not None:
+                progress(len(content))
+            return
         from boto3.exceptions import S3UploadFailedError
 
         with translated(f"Uploading {key}"):

@@ -6,29 +6,21 @@ import dataclasses
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
-
+from fal_serverless.aws.attributes import attribute, plain
 from fal_serverless.publish.state import Alias, Event, Move, Revision, Route, Rule
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_SERIALIZER = TypeSerializer()
-_DESERIALIZER = TypeDeserializer()
-
 
 def to_item(values: Mapping[str, Any]) -> dict[str, Any]:
     """Plain values as a DynamoDB item; None is left out."""
-    return {
-        key: _SERIALIZER.serialize(_plain(value))
-        for key, value in values.items()
-        if value is not None
-    }
+    return {key: attribute(_plain(value)) for key, value in values.items() if value is not None}
 
 
 def from_item(item: Mapping[str, Any]) -> dict[str, Any]:
     """A DynamoDB item as plain values; whole numbers are ints."""
-    return {key: _python(_DESERIALIZER.deserialize(value)) for key, value in item.items()}
+    return {key: _python(plain(value)) for key, value in item.items()}
 
 
 def _plain(value: Any) -> Any:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
+import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-import boto3
 from botocore import exceptions as boto
 from botocore.config import Config
 
 from fal_serverless._version import __version__
+from fal_serverless.aws.botocore_session import BotocoreSession
 from fal_serverless.errors import (
     AuthError,
     AwsError,
@@ -22,7 +23,7 @@ from fal_serverless.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from botocore.exceptions import ClientError
 
@@ -34,6 +35,18 @@ CONFIG = Config(
 )
 
 
+class ClientMaker(Protocol):
+    """What is needed of a session of boto3; ours does it without importing boto3."""
+
+    @property
+    def region_name(self) -> str | None:
+        """The Region that is configured."""
+
+    @property
+    def client(self) -> Any:
+        """Makes the client of a service."""
+
+
 @dataclass
 class Session:
     """Credentials, a Region, perhaps another endpoint; clients are made when first used.
@@ -42,19 +55,23 @@ class Session:
         endpoint_url: of an emulator, or None for AWS (or what ``AWS_ENDPOINT_URL`` says).
     """
 
-    boto: boto3.Session
+    boto: ClientMaker
     endpoint_url: str | None = None
     _clients: dict[str, Any] = field(default_factory=dict)
 
     def client(self, service: str, **config: Any) -> Any:
-        """The client of a service; one is kept for each service."""
+        """The client of a service, made by the first thing that is asked of it; one is kept."""
         if service not in self._clients:
-            # The stubs list every service by name; here the name is a value.
-            make: Any = self.boto.client
-            with translated("Connecting to AWS"):
-                self._clients[service] = make(
-                    service, endpoint_url=self.endpoint_url, config=CONFIG.merge(Config(**config))
-                )
+
+            def make() -> Any:
+                with translated("Connecting to AWS"):
+                    return self.boto.client(
+                        service,
+                        endpoint_url=self.endpoint_url,
+                        config=CONFIG.merge(Config(**config)),
+                    )
+
+            self._clients[service] = _Later(make)
         return self._clients[service]
 
     @property
@@ -69,6 +86,23 @@ class Session:
         return str(self.boto.region_name)
 
 
+class _Later:
+    """A client that is made when it is needed: each takes some 30 ms, and few commands need all."""
+
+    _lock = threading.Lock()
+    """botocore's sessions make one client at a time."""
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self._make = make
+        self._made: Any = None
+
+    def __getattr__(self, name: str) -> Any:
+        if self._made is None:
+            with self._lock:
+                self._made = self._made or self._make()
+        return getattr(self._made, name)
+
+
 def open_session(*, profile: str | None = None, region: str | None = None) -> Session:
     """A session of the user's own AWS configuration; nothing is sent yet.
 
@@ -79,20 +113,16 @@ def open_session(*, profile: str | None = None, region: str | None = None) -> Se
     # AWS's other tools read AWS_REGION; boto3 knows AWS_DEFAULT_REGION only.
     region = region or os.environ.get("AWS_REGION") or None
     with translated("Reading the AWS configuration"):
-        session = Session(boto3.Session(profile_name=profile, region_name=region))
-    if session.boto.region_name is None:
-        raise _no_region()
+        session = Session(BotocoreSession(profile=profile, region=region))
+        if session.boto.region_name is None:
+            raise _no_region()
     return session
 
 
 def emulator_session(endpoint_url: str, region: str = "us-east-1") -> Session:
     """A session with an emulator, by made-up credentials."""
     return Session(
-        boto3.Session(
-            aws_access_key_id="test",
-            aws_secret_access_key="test",  # noqa: S106 - emulators take any
-            region_name=region,
-        ),
+        BotocoreSession(region=region, keys=("test", "test")),
         endpoint_url=endpoint_url,
     )
 

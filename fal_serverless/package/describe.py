@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
+import sys
 import types
 import typing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
-
-from pydantic import BaseModel, TypeAdapter
-from pydantic.errors import PydanticUserError
-from pydantic_core import PydanticUndefined
 
 from fal_serverless.errors import SpecError
 
@@ -18,6 +16,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _BUILTINS = {str: "str", int: "int", float: "float", bool: "bool", list: "list", dict: "dict"}
+# As pydantic makes them; it need not be imported for functions that have no other annotations.
+_SCHEMAS: dict[Any, dict[str, Any]] = {
+    Any: {},
+    str: {"type": "string"},
+    int: {"type": "integer"},
+    float: {"type": "number"},
+    bool: {"type": "boolean"},
+    list: {"items": {}, "type": "array"},
+    dict: {"additionalProperties": True, "type": "object"},
+}
 _EMPTY = inspect.Parameter.empty
 
 
@@ -115,10 +123,19 @@ def _is_model(taken: list[inspect.Parameter], hints: dict[str, Any]) -> bool:
     if len(taken) != 1:
         return False
     hint = hints.get(taken[0].name)
-    return isinstance(hint, type) and issubclass(hint, BaseModel)
+    # Nobody can have made a model without it.
+    pydantic = sys.modules.get("pydantic")
+    return pydantic is not None and isinstance(hint, type) and issubclass(hint, pydantic.BaseModel)
 
 
 def _schema(hint: Any, where: str, mode: Literal["validation", "serialization"]) -> dict[str, Any]:
+    if hint is Any or isinstance(hint, type):
+        known = _SCHEMAS.get(hint)
+        if known is not None:
+            return copy.deepcopy(known)
+    from pydantic import TypeAdapter
+    from pydantic.errors import PydanticUserError
+
     try:
         adapter: TypeAdapter[Any] = TypeAdapter(hint)
         return adapter.json_schema(mode=mode, ref_template="#/components/schemas/{model}")
@@ -155,9 +172,8 @@ def _document(
             where = f"Parameter '{parameter.name}' of '{name}'"
             schema = lifted(_schema(hints.get(parameter.name, Any), where, "validation"))
             schema.setdefault("title", parameter.name.replace("_", " ").title())
-            default = _json_default(parameter.default)
-            if default is not PydanticUndefined:
-                schema["default"] = default
+            if _is_json(parameter.default):
+                schema["default"] = parameter.default
             properties[parameter.name] = schema
         body = {
             "type": "object",
@@ -194,9 +210,10 @@ def _document(
     }
 
 
-def _json_default(value: Any) -> Any:
+def _is_json(value: Any) -> bool:
+    """Whether a default can be shown as it is."""
     plain = value is None or isinstance(value, (bool, int, float, str))
-    return value if plain and value == value else PydanticUndefined
+    return bool(plain and value == value)
 
 
 _ERROR = {

@@ -5,14 +5,12 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from elftools.common.exceptions import ELFError
-from elftools.elf.elffile import ELFFile
-from elftools.elf.gnuversions import GNUVerNeedSection
-
 from fal_serverless.errors import ArchitectureError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from elftools.elf.elffile import ELFFile
 
     from fal_serverless.spec import Architecture, Environment
 
@@ -32,6 +30,10 @@ def is_shared_object(name: str) -> bool:
 
 def check(path: Path, shown: str, environment: Environment) -> None:
     """Raises ArchitectureError when ``path`` cannot load on the target; ``shown`` names it."""
+    # A layer that is built already needs none of this.
+    from elftools.common.exceptions import ELFError
+    from elftools.elf.elffile import ELFFile
+
     failed = f"'{shown}' cannot be loaded by Lambda."
     hint = "choose another version of the package, or another architecture or Python"
     try:
@@ -59,6 +61,8 @@ def check(path: Path, shown: str, environment: Environment) -> None:
 
 
 def _needed(elf: ELFFile) -> tuple[int, int]:
+    from elftools.elf.gnuversions import GNUVerNeedSection
+
     highest = (0, 0)
     for section in elf.iter_sections():
         if not isinstance(section, GNUVerNeedSection):

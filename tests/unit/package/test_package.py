@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import zipfile
 
@@ -153,3 +154,13 @@ def test_discovery(tmp_path):
     with pytest.raises(DiscoveryError) as caught:
         discover(broken, "f")
     assert "ZeroDivisionError" in caught.value.reason
+
+
+def test_plain_types_are_described_as_pydantic_describes_them():
+    from pydantic import TypeAdapter
+
+    from fal_serverless.package.describe import _SCHEMAS
+
+    for hint, known in _SCHEMAS.items():
+        for mode in ("validation", "serialization"):
+            assert json.dumps(TypeAdapter(hint).json_schema(mode=mode)) == json.dumps(known)
