@@ -179,7 +179,7 @@ def _builds(session: Session, outputs: stack.Outputs) -> ImageBuilds | None:
 
 def _base(settings: Settings, outputs: stack.Outputs) -> str:
     if settings.local:
-        scheme, _, host = Embedded(settings.home).status().gateway_url.partition("://")
+        scheme, _, host = Embedded(settings.home).gateway_url().partition("://")
         return f"{scheme}://{{}}.{host}"
     if outputs.domain:
         return f"https://{{}}.{outputs.domain}"

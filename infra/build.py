@@ -34,6 +34,8 @@ AWS = (
     "__init__.py",
     "alarms.py",
     "ambient.py",
+    "attributes.py",
+    "botocore_session.py",
     "dynamodb_wire.py",
     "key_uses.py",
     "lambda_invoke.py",
@@ -57,6 +59,8 @@ WHOLE = ("gateway", "manage", "publish")
 GUARD_AWS = (
     "__init__.py",
     "alarms.py",
+    "attributes.py",
+    "botocore_session.py",
     "lambdas.py",
     "records.py",
     "registry.py",

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 BUSY_TRIES = 40
 """How often a call is repeated while Lambda applies an earlier change (half a second apart)."""
+FIRST_POLL_SECONDS = 0.05
 POLL_SECONDS = 0.25
 READY_TRIES = 1200
 """Polls until a function or version must be ready; images take minutes to be optimised."""
@@ -330,7 +331,7 @@ class LambdaFunctions:
 
     def _ready(self, function: str, version: str = "", tries: int = READY_TRIES) -> LiveFunction:
         place = {"FunctionName": function, **({"Qualifier": version} if version else {})}
-        for _ in range(tries):
+        for polls in range(tries):
             try:
                 found = self.client.get_function_configuration(**place)
             except ClientError as error:
@@ -349,7 +350,8 @@ class LambdaFunctions:
                 )
             if state in ("Active", "Inactive") and update == "Successful":
                 return _live(found, {})
-            self.sleep(POLL_SECONDS)
+            # Small changes are applied within a few polls, so the first ones come quickly.
+            self.sleep(min(POLL_SECONDS, FIRST_POLL_SECONDS * 1.5 ** min(polls, 8)))
         raise AwsError(
             f"'{function}' is not ready after {tries * POLL_SECONDS:.0f} s.",
             reason="Lambda has not finished applying the last change",

@@ -142,6 +142,10 @@ class Embedded:
         """Look, and change nothing."""
         return self._status(self._read())
 
+    def gateway_url(self) -> str:
+        """The gateway's address, whether it runs or not."""
+        return _gateway_url(self._read())
+
     def endpoint(self) -> str:
         """The emulator's address.
 
@@ -183,7 +187,7 @@ class Embedded:
             state, problems = "stopped", []
         return Status(
             state=state,
-            gateway_url=f"http://{DOMAIN}:{saved.gateway_port}",
+            gateway_url=_gateway_url(saved),
             https_url=f"https://{DOMAIN}:{saved.https_port}" if saved.certificate else "",
             endpoint_url=f"http://127.0.0.1:{saved.emulator_port}",
             stack=STACK,
@@ -281,3 +285,7 @@ def _digest() -> str:
     """What the deployed stack is made of, so that a start without changes deploys nothing."""
     # The emulator runs the gateway's parts on this very Python.
     return f"{sys.executable} {stack.digest()}"
+
+
+def _gateway_url(saved: _Saved) -> str:
+    return f"http://{DOMAIN}:{saved.gateway_port}"

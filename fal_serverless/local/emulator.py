@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import http.client
 import os
 import shutil
 import ssl
 import sys
-import urllib.error
-import urllib.request
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from fal_serverless import stack
 from fal_serverless.errors import LocalStackError
@@ -124,16 +124,19 @@ def wait(process: Process, url: str, who: str, log: Path) -> None:
 
 def answers(url: str) -> bool:
     """Whether something answers at ``url`` with less than 500."""
-    # Whether it is there, not who it is: the certificate of a gateway is the user's business.
-    anybody = ssl.create_default_context()
-    anybody.check_hostname = False
-    anybody.verify_mode = ssl.CERT_NONE
-    secure = urllib.request.HTTPSHandler(context=anybody)
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), secure)
+    parts = urlsplit(url)
+    host, port = parts.hostname or "", parts.port
+    connection = http.client.HTTPConnection(host, port, timeout=2)
+    if parts.scheme == "https":
+        # Whether it is there, not who it is: the certificate of a gateway is the user's business.
+        anybody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        anybody.check_hostname = False
+        anybody.verify_mode = ssl.CERT_NONE
+        connection = http.client.HTTPSConnection(host, port, timeout=2, context=anybody)
     try:
-        with opener.open(url, timeout=2):
-            return True
-    except urllib.error.HTTPError as error:
-        return error.code < 500
-    except OSError:
+        connection.request("GET", parts.path or "/")
+        return connection.getresponse().status < 500
+    except (OSError, http.client.HTTPException):
         return False
+    finally:
+        connection.close()
