@@ -54,12 +54,12 @@ def schedule(
     settings = settings_of(ctx)
     rules = cron.rules(cron.parse(expression))
     check_package(package_kind)
-    function = discover(file, func)
-    spec = function.function.spec()
-    schedules.check_schedulable(func, function.function.function, spec.mode)
+    found = discover(file, func)
+    spec = found.function.spec()
+    schedules.check_schedulable(found.function.function, spec)
     space = connect(ctx)
     space.secrets.require(spec.secrets)
-    with packaged(function, space, settings, package_kind, trim=trim, dry=dry_run) as built:
+    with packaged(found, space, settings, package_kind, trim=trim, dry=dry_run) as built:
         wanted = publish.want(built, space.target, revision=str(uuid.uuid4()))
         prepared = publish.prepare(wanted, space.publisher, space.user)
         if dry_run:

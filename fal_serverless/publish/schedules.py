@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
 
     from fal_serverless.publish.state import Revision
-    from fal_serverless.spec import Mode
+    from fal_serverless.spec import FunctionSpec
 
 State = Literal["active", "unfinished", "cancelling"]
 PARTS = ("d", "w")
@@ -120,13 +120,20 @@ def lease_name(owner: str, name: str) -> str:
     return f"cron-{owner}-{name}"
 
 
-def check_schedulable(name: str, function: Callable[..., object], mode: Mode) -> None:
+def check_schedulable(function: Callable[..., object], spec: FunctionSpec) -> None:
     """Whether a function can run by itself.
 
     Raises:
-        SpecError: it needs arguments, never ends, or yields.
+        SpecError: it needs arguments, never ends, yields, or wants to be kept ready.
     """
-    if mode == "port":
+    name = spec.name
+    if spec.min_concurrency:
+        raise SpecError(
+            f"'{name}' cannot be scheduled with min_concurrency.",
+            reason="environments are kept ready for an alias, and a schedule calls a revision",
+            hint="leave min_concurrency out: a run that has to wait for its start harms nobody",
+        )
+    if spec.mode == "port":
         raise SpecError(
             f"'{name}' cannot be scheduled.",
             reason="it has exposed_port: it starts a web server, and does not end by itself",

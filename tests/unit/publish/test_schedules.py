@@ -10,6 +10,7 @@ from fal_serverless.errors import ConflictError, NotFoundError, SpecError, Usage
 from fal_serverless.publish import aliases, schedules
 from fal_serverless.publish.apply import route_of
 from fal_serverless.publish.retention import dispensable, needed
+from fal_serverless.spec import FunctionSpec
 from tests.fakes import (
     OWNER,
     Fake,
@@ -239,19 +240,20 @@ def takes(a, b=1, *, c):
 @pytest.mark.parametrize("function", [plain, defaults, waits])
 @pytest.mark.parametrize("mode", ["call", "serve"])
 def test_what_runs_by_itself_can_be_scheduled(function, mode):
-    schedules.check_schedulable("f", function, mode)
+    schedules.check_schedulable(function, FunctionSpec(name="f", mode=mode))
 
 
 @pytest.mark.parametrize(
-    ("function", "mode", "reason"),
+    ("function", "options", "reason"),
     [
-        (takes, "call", "needs a, c"),
-        (yields, "call", "nobody takes"),
-        (yields_later, "serve", "nobody takes"),
-        (plain, "port", "exposed_port"),
+        (takes, {}, "needs a, c"),
+        (yields, {}, "nobody takes"),
+        (yields_later, {"mode": "serve"}, "nobody takes"),
+        (plain, {"mode": "port"}, "exposed_port"),
+        (plain, {"mode": "serve", "min_concurrency": 1}, "ready for an alias"),
     ],
 )
-def test_what_does_not_is_refused(function, mode, reason):
+def test_what_does_not_is_refused(function, options, reason):
     with pytest.raises(SpecError, match="cannot be scheduled") as caught:
-        schedules.check_schedulable("f", function, mode)
+        schedules.check_schedulable(function, FunctionSpec(name="f", **options))
     assert reason in caught.value.reason
