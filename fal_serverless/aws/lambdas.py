@@ -1,33 +1,30 @@
-"""Lambda functions, versions, aliases and layers: satisfies ``publish.state.Functions``.
+"""Lambda functions, versions and layers; with aliases it satisfies ``publish.state.Functions``.
 
 Lambda's oddities have their names here: one change at a time (409 until it is applied), versions
-that are not made when nothing changed, and weights that are fractions.
+that are not made when nothing changed, snapshots that are waited for.
 """
 
 from __future__ import annotations
 
-import time
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from fal_serverless.aws.lambda_aliases import LambdaAliases
+from fal_serverless.aws.lambda_calls import POLL_SECONDS, gone_is_fine
 from fal_serverless.aws.session import error_code, from_client_error, translated
 from fal_serverless.errors import AwsError, ConflictError
 from fal_serverless.names import DATA
 from fal_serverless.publish.state import LiveFunction
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping
 
     from fal_serverless.publish.state import Code, Configuration
     from fal_serverless.spec import Architecture
 
-BUSY_TRIES = 40
-"""How often a call is repeated while Lambda applies an earlier change (half a second apart)."""
 FIRST_POLL_SECONDS = 0.05
-POLL_SECONDS = 0.25
 READY_TRIES = 1200
 """Polls until a function or version must be ready; images take minutes to be optimised."""
 SNAPSHOT_TRIES = 4800
@@ -36,11 +33,8 @@ SNAPSHOT_TRIES = 4800
 
 
 @dataclass
-class LambdaFunctions:
+class LambdaFunctions(LambdaAliases):
     """The Lambda service of one account and Region; ``sleep`` is passed in for tests."""
-
-    client: Any
-    sleep: Callable[[float], None] = time.sleep
 
     def layer(self, name: str) -> str | None:
         """ARN of the newest version of a layer, or None."""
@@ -163,124 +157,15 @@ class LambdaFunctions:
 
     def delete_version(self, function: str, version: str) -> None:
         """Delete a version; nothing happens when it is gone."""
-        with translated(f"Deleting version {version} of '{function}'"), _gone_is_fine():
+        with translated(f"Deleting version {version} of '{function}'"), gone_is_fine():
             self._unless_busy(
                 lambda: self.client.delete_function(FunctionName=function, Qualifier=version)
             )
 
     def delete(self, function: str) -> None:
         """Delete the function with all its versions; nothing happens when it is gone."""
-        with translated(f"Deleting the Lambda function '{function}'"), _gone_is_fine():
+        with translated(f"Deleting the Lambda function '{function}'"), gone_is_fine():
             self._unless_busy(lambda: self.client.delete_function(FunctionName=function))
-
-    def aliases(self, function: str) -> Mapping[str, str]:
-        """Alias names and the versions they point at."""
-        found = self._pages("list_aliases", "Aliases", function)
-        return {str(item["Name"]): str(item["FunctionVersion"]) for item in found}
-
-    def put_alias(
-        self, function: str, name: str, version: str, split: tuple[str, int] | None = None
-    ) -> None:
-        """Create or move an alias; ``split`` is (version, percent) of a second version."""
-        arguments = {
-            "FunctionName": function,
-            "Name": name,
-            "FunctionVersion": version,
-            "RoutingConfig": _weights(split),
-        }
-        with translated(f"Pointing the alias '{name}' at version {version}"):
-            try:
-                self._unless_busy(lambda: self.client.update_alias(**arguments))
-            except ClientError as error:
-                if error_code(error) != "ResourceNotFoundException":
-                    raise
-                self._unless_busy(lambda: self.client.create_alias(**arguments))
-
-    def alias_token(self, function: str, name: str) -> str:
-        """What changes with each change of the Lambda alias.
-
-        Raises:
-            NotFoundError: there is no such alias.
-        """
-        with translated(f"Reading the alias '{name}' of '{function}'"):
-            found = self.client.get_alias(FunctionName=function, Name=name)
-        return str(found.get("RevisionId", ""))
-
-    def weigh_alias(
-        self, function: str, name: str, split: tuple[str, int] | None, *, token: str = ""
-    ) -> None:
-        """Begin or end a split of a Lambda alias, which goes on pointing where it does.
-
-        Raises:
-            ConflictError: the alias is not the one of ``token`` any more.
-        """
-        arguments = {"FunctionName": function, "Name": name, "RoutingConfig": _weights(split)}
-        if token:
-            arguments["RevisionId"] = token
-        with translated(f"Splitting the alias '{name}'"):
-            self._unless_busy(lambda: self.client.update_alias(**arguments))
-
-    def delete_alias(self, function: str, name: str) -> None:
-        """Delete an alias and its provisioned concurrency; nothing happens when it is gone."""
-        with translated(f"Deleting the alias '{name}' of '{function}'"), _gone_is_fine():
-            self._unless_busy(lambda: self.client.delete_alias(FunctionName=function, Name=name))
-
-    def set_reserved(self, function: str, count: int | None) -> None:
-        """Set or remove the reserved concurrency of the whole function."""
-        doing = f"Setting the reserved concurrency of '{function}'"
-        with translated(doing), _too_much(doing, "max_concurrency"):
-            if count is None:
-                self.client.delete_function_concurrency(FunctionName=function)
-            else:
-                self.client.put_function_concurrency(
-                    FunctionName=function, ReservedConcurrentExecutions=count
-                )
-
-    def set_provisioned(self, function: str, qualifier: str, count: int) -> None:
-        """Set (or with 0 remove) the provisioned concurrency of an alias or version."""
-        place = {"FunctionName": function, "Qualifier": qualifier}
-        doing = f"Setting the provisioned concurrency of '{qualifier}'"
-        with translated(doing), _too_much(doing, "min_concurrency"):
-            if count:
-                self.client.put_provisioned_concurrency_config(
-                    **place, ProvisionedConcurrentExecutions=count
-                )
-            else:
-                self.client.delete_provisioned_concurrency_config(**place)
-
-    def sizes(self, function: str) -> dict[str, tuple[int, str, int]]:
-        """(memory in MB, architecture, ephemeral storage in MB) of each published version."""
-        found = self._pages("list_versions_by_function", "Versions", function)
-        return {
-            str(item["Version"]): (
-                int(item.get("MemorySize", 128)),
-                str(item.get("Architectures", ["x86_64"])[0]),
-                int(item.get("EphemeralStorage", {}).get("Size", 512)),
-            )
-            for item in found
-        }
-
-    def provisioned(self, function: str, qualifier: str) -> tuple[int, int]:
-        """Environments of an alias that are kept ready: (ready now, wanted)."""
-        with translated(f"Reading the provisioned concurrency of '{qualifier}'"):
-            try:
-                found = self.client.get_provisioned_concurrency_config(
-                    FunctionName=function, Qualifier=qualifier
-                )
-            except ClientError as error:
-                if error_code(error) == "ProvisionedConcurrencyConfigNotFoundException":
-                    return 0, 0
-                raise
-        return (
-            int(found.get("AvailableProvisionedConcurrentExecutions", 0)),
-            int(found.get("RequestedProvisionedConcurrentExecutions", 0)),
-        )
-
-    def unreserved(self) -> int:
-        """How much of the account's concurrency no function has reserved."""
-        with translated("Reading the account's Lambda limits"):
-            limits = self.client.get_account_settings()["AccountLimit"]
-        return int(limits["UnreservedConcurrentExecutions"])
 
     def names(self, prefix: str) -> tuple[str, ...]:
         """Names of the functions that begin with ``prefix``."""
@@ -297,37 +182,6 @@ class LambdaFunctions:
         """ARN of the role that a function runs under."""
         with translated(f"Reading the Lambda function '{function}'"):
             return str(self.client.get_function_configuration(FunctionName=function)["Role"])
-
-    def _pages(self, operation: str, key: str, function: str) -> list[dict[str, Any]]:
-        with translated(f"Reading the Lambda function '{function}'"):
-            try:
-                pages = self.client.get_paginator(operation).paginate(FunctionName=function)
-                return [item for page in pages for item in page[key]]
-            except ClientError as error:
-                if error_code(error) == "ResourceNotFoundException":
-                    return []
-                raise
-
-    def _unless_busy(self, call: Callable[[], Any], *, conflict: bool = True) -> Any:
-        """Repeat a call while Lambda is still applying the last change (409).
-
-        ``conflict=False`` is for calls whose 409 means that the thing exists.
-        """
-        for left in reversed(range(BUSY_TRIES)):
-            try:
-                return call()
-            except ClientError as error:
-                code = error_code(error)
-                message = str(error.response.get("Error", {}).get("Message", ""))
-                busy = code == "ResourceConflictException" and (
-                    conflict or "in progress" in message
-                )
-                # A role or layer made a moment ago may not be visible to Lambda yet.
-                early = code == "InvalidParameterValueException" and "cannot be assumed" in message
-                if not (busy or early) or not left:
-                    raise
-            self.sleep(POLL_SECONDS * 2)
-        raise AssertionError("the loop returns or raises")
 
     def _ready(self, function: str, version: str = "", tries: int = READY_TRIES) -> LiveFunction:
         place = {"FunctionName": function, **({"Qualifier": version} if version else {})}
@@ -359,35 +213,6 @@ class LambdaFunctions:
         )
 
 
-@contextmanager
-def _too_much(doing: str, option: str) -> Iterator[None]:
-    """Lambda's refusal of more concurrency than the account has, as an error that says what to do.
-
-    Raises:
-        AwsError: it was refused.
-    """
-    try:
-        yield
-    except ClientError as error:
-        if error_code(error) not in ("InvalidParameterValueException", "LimitExceededException"):
-            raise
-        raise AwsError(
-            f"{doing} failed.",
-            reason=str(error.response.get("Error", {}).get("Message", "")) or error_code(error),
-            hint=f"lower or drop {option}, or ask AWS for a higher concurrency quota",
-        ) from error
-
-
-class _gone_is_fine:  # noqa: N801 - reads as a statement
-    """A context in which Lambda's "not found" is no error."""
-
-    def __enter__(self) -> None:
-        return
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
-        return isinstance(error, ClientError) and error_code(error) == "ResourceNotFoundException"
-
-
 def _live(found: Mapping[str, Any], concurrency: Mapping[str, Any]) -> LiveFunction:
     return LiveFunction(
         name=str(found["FunctionName"]),
@@ -399,11 +224,6 @@ def _live(found: Mapping[str, Any], concurrency: Mapping[str, Any]) -> LiveFunct
         snapshot=found.get("SnapStart", {}).get("OptimizationStatus") == "On",
         mounted=bool(found.get("FileSystemConfigs")),
     )
-
-
-def _weights(split: tuple[str, int] | None) -> dict[str, dict[str, float]]:
-    """Lambda's weights are fractions, of which the main version gets the rest."""
-    return {"AdditionalVersionWeights": {split[0]: split[1] / 100} if split else {}}
 
 
 def _code(code: Code) -> dict[str, str]:

@@ -53,7 +53,7 @@ def test_a_snapshot_is_waited_for_longer_than_a_version(stubbed):
         ready(stub, "3", State="Pending")
     ready(stub, "3", SnapStart={**SNAPSHOTS, "OptimizationStatus": "On"})
     functions.publish_version("f", code_sha256="a", token="t")
-    assert sum(pauses) > 300
+    assert len(pauses) > lambdas.READY_TRIES
     assert lambdas.SNAPSHOT_TRIES * lambdas.POLL_SECONDS >= 900
 
 
