@@ -101,7 +101,7 @@ def test_a_function_is_found_read_and_rolled_back(stack: Stack, ask, admin, tmp_
 
     found = until(lines)
     assert found[0].startswith("START RequestId")
-    assert "fal-request managed-1" in found
+    assert found[1].startswith("fal-request managed-1")
 
     moved = ask("/v1/aliases/managed/rollback", "POST")
     assert (moved.status, moved.json()["revision"]) == (200, first)
