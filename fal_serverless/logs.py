@@ -91,9 +91,10 @@ def aliases_of_request(events: Iterable[LogEvent], request: str) -> frozenset[st
     The runtime's first line for each request holds the gateway's id, so that the
     ``x-fal-request-id`` of an answer leads to its lines.
     """
-    marker = f"fal-request {request}"
+    # Another request's id may begin with this one.
+    marker = re.compile(rf"fal-request {re.escape(request)}(?![\w.-])")
     return frozenset(
-        {request} | {event.request for event in events if marker in event.message and event.request}
+        {request} | {event.request for event in events if marker.search(event.message)} - {""}
     )
 
 

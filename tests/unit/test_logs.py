@@ -40,6 +40,7 @@ def test_one_request_by_either_id():
     assert [event.message for event in by_lambda][1:3] == ["fal-request mine", "hello from one"]
     assert choose(found, request="mine", errors=False) == by_lambda
     assert choose(found, request="another", errors=False) == []
+    assert choose(found, request="min", errors=False) == []
 
 
 def test_errors_are_whole_requests():
