@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import compileall
 import json
-import py_compile
 import tempfile
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -15,6 +13,7 @@ from filelock import FileLock
 from fal_serverless.errors import PackagingError
 from fal_serverless.package import elf, trim
 from fal_serverless.package.archive import Entry, write_zip
+from fal_serverless.package.bytecode import compile_all
 from fal_serverless.package.files import sha256_of, write_atomically
 from fal_serverless.package.oci.tar import OPT, Sums, summing
 from fal_serverless.package.sizes import UNZIPPED_MAX
@@ -85,7 +84,7 @@ def build(lock: Lock, environment: Environment, cache: Path, run: Runner) -> Lay
             dropped = trim.find(root, files, environment.trim)
             files = [name for name in files if name not in dropped]
             native = check_native(root, files, environment)
-            compile_all(root, files)
+            compile_all(root, files, f"/opt/{PREFIX}")
             files = [name for name in keep(root) if name not in dropped]
             trimmed = trim.freed(root, dropped)
             return store(folder, lock.digest, root, files, native=native, trimmed=trimmed)
@@ -139,19 +138,6 @@ def check_native(root: Path, files: list[str], environment: Environment) -> bool
     for name in objects:
         elf.check(root / name, name, environment)
     return bool(objects)
-
-
-def compile_all(root: Path, files: list[str]) -> None:
-    """Compile the kept files: /opt is read-only, so that every cold start would do it again."""
-    for name in files:
-        if name.endswith(".py"):
-            # A package may ship templates that are no valid Python; they stay as they are.
-            compileall.compile_file(
-                root / name,
-                ddir=f"/opt/{PREFIX}{Path(name).parent.as_posix()}",
-                quiet=2,
-                invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
-            )
 
 
 def store(

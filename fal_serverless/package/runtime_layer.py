@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
-from fal_serverless.package.layer import Layer, compile_all, keep, remembered, store
+from fal_serverless.package.bytecode import compile_all
+from fal_serverless.package.layer import PREFIX, Layer, keep, remembered, store
 from fal_serverless.package.lock import LAYOUT
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def build_runtime_layer(python: str, cache: Path) -> Layer:
             for name, path in sources.items():
                 (root / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(path, root / name)
-            compile_all(root, keep(root))
+            compile_all(root, keep(root), f"/opt/{PREFIX}")
             return store(folder, digest, root, keep(root), native=False)
 
 

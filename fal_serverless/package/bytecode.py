@@ -1,0 +1,78 @@
+"""Compiles a layer's files: /opt is read-only, so that every cold start would do it again.
+
+Compiling is most of what building a layer takes, and holds Python's lock: it is done in fresh
+interpreters side by side. What they write does not depend on what this process has imported, as
+the flags of marshalled strings otherwise do.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+from fal_serverless.errors import PackagingError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+_AT_LEAST = 100
+"""Files that are worth an interpreter's start of their own."""
+# Reads names from its input. A package may ship templates that are no valid Python; they stay as
+# they are.
+_PROGRAM = """
+import os, py_compile, sys
+root, place = sys.argv[1:]
+mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
+for name in sys.stdin.buffer.read().decode().split("\\0"):
+    try:
+        py_compile.compile(
+            os.path.join(root, name), dfile=place + name, doraise=True, invalidation_mode=mode
+        )
+    except (py_compile.PyCompileError, SyntaxError, UnicodeError, RecursionError):
+        pass
+"""
+
+
+def compile_all(root: Path, files: Sequence[str], place: str) -> None:
+    """Write the bytecode of those of ``files`` that are Python, beside them.
+
+    Args:
+        root: folder of the files.
+        files: names in it, with ``/``.
+        place: where ``root`` will lie, with a slash at its end; tracebacks show it.
+
+    Raises:
+        PackagingError: an interpreter failed.
+    """
+    names = [name for name in files if name.endswith(".py")]
+    count = max(1, min(os.cpu_count() or 1, len(names) // _AT_LEAST))
+    command = [sys.executable, "-I", "-S", "-W", "ignore", "-c", _PROGRAM, str(root), place]
+    # Neighbours in a package are about equally large: each takes every n-th.
+    running = [
+        (_started(command), "\0".join(part))
+        for part in (names[first::count] for first in range(count))
+        if part
+    ]
+    for process, text in running:
+        if process.stdin is not None:
+            process.stdin.write(text.encode())
+            process.stdin.close()
+    for process, _ in running:
+        errors = process.stderr.read() if process.stderr is not None else b""
+        if process.stderr is not None:
+            process.stderr.close()
+        if process.wait():
+            raise PackagingError(
+                "The layer's files could not be compiled.",
+                reason=errors.decode(errors="replace").strip()[-300:] or f"{process.returncode}",
+                hint="check the disk's space, and run it again",
+            )
+
+
+def _started(command: Sequence[str]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
