@@ -26,8 +26,9 @@ QUERY = """\
 filter @type = "REPORT" or @message like /^fal-(request|failed) /
 | parse @logStream /\\[(?<version>[^\\]]+)\\]/
 | parse @message /^fal-(?<kind>request|failed) [^ ]+ (?<label>[a-z0-9-]+)/
-| stats count(*) as lines, sum(@billedDuration) as billed, \
-sum(strcontains(@message, " (first)")) as first by version, kind, label
+| fields strcontains(@message, " (first)") as begun
+| stats count(*) as lines, sum(@billedDuration) as billed, sum(begun) as first \
+by version, kind, label
 | limit 10000"""
 """For Logs Insights: what was billed by version, and what the runtime wrote down by label."""
 
