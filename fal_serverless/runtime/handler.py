@@ -62,10 +62,13 @@ class Runtime:
             raise BundleError(self.failure)
         if self.mode is None:
             raise BundleError("the function is not served: it has no serve=True or exposed_port")
-        label = self._told(event.get("fal", {}))
+        about = event.get("fal", {})
+        # <userid>-<label>
+        label = str(about.get("target", "")).partition("-")[2]
+        self._told(str(about.get("request_id", "")), label)
         remaining = context.get_remaining_time_in_millis() / 1000 if context else 30.0
         request = request_of(event)
-        job = event.get("fal", {}).get("job")
+        job = about.get("job")
         if job:
             result = _queued(self.mode, request, remaining, job, self.loaded.revision)
         else:
@@ -78,27 +81,29 @@ class Runtime:
             failures.note(context)
         return result
 
-    def _told(self, about: Mapping[str, Any]) -> str:
-        """Write down what Lambda's own lines of a request do not say; the label.
+    def _told(self, request_id: str, label: str) -> None:
+        """Write down what Lambda's own lines of a request do not say.
 
         The id is the way from the x-fal-request-id of an answer to the lines of its request; the
         label is the alias or revision that was asked for; "(first)" is an environment's first
         request, unless the environment was there before anybody asked.
         """
         first, self._first = self._first, False
-        label = str(about.get("target", "")).partition("-")[2]
-        if about.get("request_id"):
+        if request_id:
             more = (f" {label}" if label else "") + (" (first)" if label and first else "")
-            _log_line(f"fal-request {about['request_id']}{more}")
-        return label
+            _log_line(f"fal-request {request_id}{more}")
 
     def _scheduled(self, job: Mapping[str, Any], context: Any) -> dict[str, Any]:
         from fal_serverless.runtime import cron
 
-        self._first = False
         function = self.loaded.function if self.loaded and not self.failure else None
         request = context.aws_request_id if context else ""
-        return {"outcome": cron.run(job, function, failure=self.failure, request=request)}
+        label = self.loaded.revision if self.loaded else ""
+        self._told(request, label)
+        outcome = cron.run(job, function, failure=self.failure, request=request)
+        if outcome == "failed":
+            _log_line(f"fal-failed 500 {label}".rstrip())
+        return {"outcome": outcome}
 
 
 def _log_line(text: str) -> None:
