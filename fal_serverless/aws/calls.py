@@ -12,12 +12,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any
 
+from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from fal_serverless.aws.session import CONFIG, error_code, translated
 from fal_serverless.errors import ThrottledError
 from fal_serverless.function import CONCURRENCY_MAX
+from fal_serverless.runtime.call import STORED_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -108,12 +110,14 @@ class RemoteCalls:
         functions: client of Lambda that neither retries nor gives up early.
         objects: client of S3.
         sleep: takes seconds.
+        parts: boto3's TransferConfig of downloads, or None for its own.
     """
 
     functions: Any
     objects: Any
     bucket: str
     sleep: Callable[[float], None] = time.sleep
+    parts: Any = None
     gate: Gate = field(default_factory=Gate)
     places: list[Place] = field(default_factory=list)
     kept: dict[str, tuple[float, str]] = field(default_factory=dict)
@@ -224,7 +228,7 @@ class RemoteCalls:
     def get(self, key: str, file: IO[bytes]) -> None:
         """Stream an object into a file."""
         with translated("Downloading the result of a call"):
-            self.objects.download_fileobj(self.bucket, key, file)
+            self.objects.download_fileobj(self.bucket, key, file, Config=self.parts)
 
     def delete(self, keys: list[str]) -> None:
         """Delete objects; those that are not there are no error."""
@@ -243,10 +247,13 @@ def open_calls(session: Session, bucket: str) -> RemoteCalls:
     )
     style: Any = {"addressing_style": "path"} if session.endpoint_url else {}
     objects = Config(signature_version="s3v4", s3=style, max_pool_connections=CONCURRENCY_MAX)
+    # An emulator reads the whole object for each part.
+    parts = TransferConfig(multipart_threshold=STORED_MAX) if session.endpoint_url else None
     make: Any = session.boto.client
     with translated("Connecting to AWS"):
         return RemoteCalls(
             make("lambda", endpoint_url=session.endpoint_url, config=CONFIG.merge(patient)),
             make("s3", endpoint_url=session.endpoint_url, config=CONFIG.merge(objects)),
             bucket,
+            parts=parts,
         )

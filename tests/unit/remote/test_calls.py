@@ -8,6 +8,7 @@ import json
 import pickle
 import sys
 import threading
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 
 import cloudpickle
@@ -26,6 +27,7 @@ from fal_serverless.errors import (
 )
 from fal_serverless.remote import calls, distributions
 from fal_serverless.runtime import call
+from fal_serverless.runtime.spool import Spool
 from tests.support.objects import objects
 
 
@@ -179,6 +181,20 @@ def test_functions_make_room_for_others():
     second = carrying(call.KEPT_BYTES)
     assert first not in call._functions
     assert second in call._functions
+
+
+def test_large_data_lies_in_memory_once(tmp_path):
+    big = bytes(8 * call.INLINE_MAX)
+    event = {"result_path": str(tmp_path / "out")}
+    tracemalloc.start()
+    try:
+        with Spool(call.INLINE_MAX) as file:
+            assert calls.write_arguments("f", (big,), {}, file) > len(big)
+        assert call._result(big, event)["stored"] > len(big)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < len(big) // 4
 
 
 def test_setup_runs_once_for_an_environment(tmp_path):
