@@ -24,6 +24,7 @@ PINNED = {
         "pydantic==2.14.3",
     ),
     "aio": ("aioboto3==15.5.0", "fastapi==0.165.0", "uvicorn==0.54.0"),
+    "lithops": ("lithops==3.8.0",),
     "sam": ("aws-sam-cli==1.170.0", "uv==0.13.9"),
 }
 ROOT = Path(__file__).resolve().parents[2]
