@@ -173,6 +173,17 @@ class Caller:
     def get(self, path, **more):
         return self.ask("GET", path, **more)
 
+    def everything(self, path, name, **query):
+        """All items of a list, page by page, and how many each page had."""
+        found, sizes, cursor = [], [], None
+        while cursor is not None or not sizes:
+            asked = {**query, **({"cursor": cursor} if cursor else {})}
+            answer = self.get(path, params=asked).json()
+            found += answer[name]
+            sizes.append(len(answer[name]))
+            cursor = answer["next_cursor"]
+        return found, sizes
+
 
 @contextmanager
 def calling(managed, headers=ADMIN, base=f"http://api.{DOMAIN}:8080"):

@@ -7,7 +7,6 @@ import json
 import pytest
 
 from fal_serverless.errors import AwsError
-from fal_serverless.logs import LogEvent
 from fal_serverless.manage.models import ALIAS_MAX
 from tests.fakes import OWNER
 from tests.support.managed import ADMIN, API, OTHER, SECRET, STRANGER, Managed, calling
@@ -27,36 +26,24 @@ def api(managed):
         yield caller
 
 
-def everything(api, path, name, **query):
-    """All items of a list, page by page, and how many each page had."""
-    found, sizes, cursor = [], [], None
-    while cursor is not None or not sizes:
-        asked = {**query, **({"cursor": cursor} if cursor else {})}
-        answer = api.get(path, params=asked).json()
-        found += answer[name]
-        sizes.append(len(answer[name]))
-        cursor = answer["next_cursor"]
-    return found, sizes
-
-
 def test_sixty_revisions_and_a_hundred_and_twenty_aliases(managed, api):
     ids = [managed.serve(number, name=f"f{number % 3}") for number in range(60)]
     for number in range(120):
         managed.serve(100 + number, name="many", alias=f"alias-{number:03}")
     managed.serve(300, name="theirs", owner=OTHER, alias="theirs")
 
-    found, sizes = everything(api, "/v1/aliases", "aliases")
+    found, sizes = api.everything("/v1/aliases", "aliases")
     assert [item["name"] for item in found] == [f"alias-{number:03}" for number in range(120)]
     assert sizes == [50, 50, 20]
-    found, sizes = everything(api, "/v1/revisions", "revisions", limit=25)
+    found, sizes = api.everything("/v1/revisions", "revisions", limit=25)
     assert [item["version"] for item in found] == [
         *(str(number) for number in range(219, 99, -1)),
         *(str(number) for number in range(59, -1, -1)),
     ]
     assert sizes == [25] * 7 + [5]
-    found, sizes = everything(api, "/v1/revisions", "revisions", limit=7, function="f1")
+    found, sizes = api.everything("/v1/revisions", "revisions", limit=7, function="f1")
     assert [item["id"] for item in found] == ids[::-1][1::3]
-    found, _ = everything(api, "/v1/functions", "functions", limit=1)
+    found, _ = api.everything("/v1/functions", "functions", limit=1)
     assert [(item["name"], item["revisions"]) for item in found] == [
         ("f0", 20),
         ("f1", 20),
@@ -265,65 +252,6 @@ def test_keys_without_their_secrets(managed, api):
     assert api.get("/v1/me").json() == {"user_id": OWNER, "key_id": "admin", "scope": "ADMIN"}
 
 
-def request_lines(request, *said, version="1"):
-    return (
-        f"START RequestId: {request} Version: {version}",
-        f"fal-request mine-{request}",
-        *said,
-        f"END RequestId: {request}",
-        f"REPORT RequestId: {request}",
-    )
-
-
-def test_logs(managed, api):
-    managed.serve(1, alias="a")
-    managed.serve(2, name="g")
-    managed.say(FUNCTION, *request_lines("r1", "hello"))
-    managed.say(FUNCTION, *request_lines("r2", "Traceback (most recent call last):"), start=100)
-    managed.say(f"fal-{OWNER}-g-z", "from g\n", start=50)
-
-    def messages(**query):
-        found = api.get("/v1/logs", params=query).json()
-        assert found["next_cursor"] is None
-        return [event["message"] for event in found["events"]]
-
-    assert len(messages()) == 11
-    assert messages(target="g") == ["from g"]
-    assert messages(target="a") == messages(target="f")
-    assert len(messages(target="f")) == 10
-    assert messages(request="mine-r1")[::-1] == list(request_lines("r1", "hello"))
-    assert messages(request="r1") == messages(request="mine-r1")
-    assert messages(errors="true") == messages(request="r2")
-    assert messages(errors="true", request="r1") == []
-    assert messages(since="10m") == []
-    assert api.get("/v1/logs?target=b").status_code == 404
-    event = api.get("/v1/logs?request=r2&limit=1").json()["events"][0]
-    assert (event["message"], event["request"]) == ("REPORT RequestId: r2", "r2")
-    found, sizes = everything(api, "/v1/logs", "events", limit=3)
-    assert ([item["message"] for item in found], sizes) == (messages(), [3, 3, 3, 2])
-    found, sizes = everything(api, "/v1/logs", "events", limit=2, errors="true")
-    assert ([item["message"] for item in found], sizes) == (messages(errors="true"), [2, 2, 1])
-
-
-def test_logs_of_another_version_of_the_alias(managed, api):
-    managed.serve(1)
-    managed.serve(2, alias="a")
-    managed.say(FUNCTION, "of one")
-    managed.say(FUNCTION, "of two", stream="2026/01/01/[2]b")
-    events = api.get("/v1/logs?target=a").json()["events"]
-    assert [event["message"] for event in events] == ["of two"]
-
-
-def test_logs_larger_than_an_answer(managed, api):
-    managed.serve(1)
-    quote = '"' * 190_000
-    managed.say(FUNCTION, *(quote for _ in range(20)), "x" * 200_001)
-    found, sizes = everything(api, "/v1/logs", "events")
-    assert [len(item["message"]) for item in found[1:]] == [190_000] * 20
-    assert found[0]["message"].endswith("x … (1 characters more)")
-    assert len(sizes) > 2
-
-
 def test_what_is_not_there(api):
     for path in ("/", "/v1", "/v1/", "/v1/aliases/", "/v1/aliases/a/b", "/docs", "/v2/me"):
         answer = api.get(path)
@@ -404,11 +332,3 @@ def test_the_document(api):
     text = json.dumps(document)
     assert "sha256" not in text
     assert "HTTPValidationError" not in text
-
-
-def test_times_of_events_are_as_lambda_wrote_them(managed, api):
-    managed.serve(1)
-    at = int(managed.clock.now() * 1000) - 5
-    managed.logs.events[FUNCTION] = [LogEvent("e", at, "s[1]", "m")]
-    (event,) = api.get("/v1/logs").json()["events"]
-    assert event == {"time": at, "message": "m", "request": None, "stream": "s[1]"}
