@@ -80,9 +80,14 @@ def is_metric(event: LogEvent) -> bool:
     return event.message.startswith('{"_aws":') and '"Namespace":"FalServerless"' in event.message
 
 
-def failed_requests(events: Iterable[LogEvent]) -> frozenset[str]:
-    """Requests whose lines tell of an error; ``""`` stands for init."""
-    return frozenset(event.request for event in events if _ERROR.search(event.message.strip()))
+def failed(events: Iterable[LogEvent]) -> frozenset[tuple[str, str]]:
+    """What went wrong, as ``occasion``: requests whose lines tell of an error, and inits."""
+    return frozenset(occasion(item) for item in events if _ERROR.search(item.message.strip()))
+
+
+def occasion(event: LogEvent) -> tuple[str, str]:
+    """What an event belongs to: a request, or what an environment did outside of any (init)."""
+    return ("", event.request) if event.request else (event.stream, "")
 
 
 def aliases_of_request(events: Iterable[LogEvent], request: str) -> frozenset[str]:
@@ -105,8 +110,8 @@ def choose(events: Iterable[LogEvent], *, request: str, errors: bool) -> list[Lo
         ids = aliases_of_request(chosen, request)
         chosen = [event for event in chosen if event.request in ids]
     if errors:
-        failed = failed_requests(chosen)
-        chosen = [event for event in chosen if event.request in failed]
+        wrong = failed(chosen)
+        chosen = [event for event in chosen if occasion(event) in wrong]
     return chosen
 
 

@@ -77,6 +77,11 @@ def load(flags: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
     return Settings(home=home, **{key: value for key, value in values.items() if value != ""})
 
 
+def is_on(text: str) -> bool:
+    """Whether a variable says yes; what cannot be read is complained of elsewhere."""
+    return text.lower() in _TRUE
+
+
 def _parse(key: str, value: Any, source: str) -> Any:
     if key not in ("local", "json", "debug"):
         if isinstance(value, str):

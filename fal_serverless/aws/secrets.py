@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from fal_serverless.aws.session import error_code, translated
-from fal_serverless.errors import NotFoundError, UsageError, did_you_mean
+from fal_serverless.errors import (
+    AwsError,
+    FalServerlessError,
+    NotFoundError,
+    UsageError,
+    did_you_mean,
+)
 from fal_serverless.runtime.secrets import AT_A_TIME, path
 
 if TYPE_CHECKING:
@@ -40,6 +46,7 @@ class SecretStore:
 
         Raises:
             UsageError: the value is empty, or above what Parameter Store takes.
+            AwsError: AWS refused it; the value is in no message and no cause.
         """
         size = len(value.encode())
         if not 1 <= size <= VALUE_MAX_BYTES:
@@ -48,14 +55,26 @@ class SecretStore:
                 reason=f"it has {size:,} bytes, and a parameter holds 1 to {VALUE_MAX_BYTES:,}",
                 hint="store what is larger in S3, and its address here",
             )
-        with translated(f"Storing the secret '{name}'"):
-            answer = self.client.put_parameter(
-                Name=path(self.stack, self.user, name),
-                Value=value,
-                Type="SecureString",
-                Overwrite=True,
-            )
-        return int(answer["Version"])
+        try:
+            with translated(f"Storing the secret '{name}'"):
+                answer = self.client.put_parameter(
+                    Name=path(self.stack, self.user, name),
+                    Value=value,
+                    Type="SecureString",
+                    Overwrite=True,
+                )
+        except FalServerlessError as error:
+            told = str(error) + str(error.__cause__)
+            if value not in told:
+                raise
+        else:
+            return int(answer["Version"])
+        # Outside of the handler, so that no traceback leads to what AWS repeated of the value.
+        raise AwsError(
+            f"Storing the secret '{name}' failed.",
+            reason="AWS does not take the value; its words repeat it, and are left out here",
+            hint="look for characters that are not printable, or store it encoded",
+        )
 
     def list(self) -> tuple[Secret, ...]:
         """All of them by name, without values."""

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from fal_serverless import workspace
     from fal_serverless.settings import Settings
 
+_CONFIDENTIAL = (" secret set", " secrets set")
+
 
 def settings_of(ctx: typer.Context) -> Settings:
     """The settings of this run."""
@@ -41,9 +43,13 @@ def usage_error(error: Exception) -> FalServerlessError | None:
             reason="none was given",
             hint=f"see: {command} --help",
         )
+    reason = " ".join(str(format_message()).split())
+    if command.endswith(_CONFIDENTIAL):
+        # What click could not place may be a part of the value.
+        reason = "it takes a NAME and perhaps one VALUE; quote a VALUE with spaces"
     return UsageError(
         "The command line cannot be understood.",
-        reason=" ".join(str(format_message()).split()),
+        reason=reason,
         hint=f"see: {command} --help",
     )
 

@@ -49,7 +49,12 @@ def serve(
     auth: Annotated[str, typer.Option(help="private, public or shared.")] = "",
     message: Annotated[str, typer.Option("-m", "--message", help="Note on the revision.")] = "",
     package_kind: Annotated[
-        str, typer.Option("--package", help="auto, layer or image; auto: what fits.")
+        str,
+        typer.Option(
+            "--package",
+            envvar="FAL_FUNCTION_SERVE_PACKAGE",
+            help="auto, layer or image; auto: what fits.",
+        ),
     ] = "auto",
     trim: Annotated[
         bool, typer.Option("--trim", help="Leave tests, static libraries and the like out.")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 INTERRUPTED = 130
+PREFIX = "FAL"
+"""Of the environment variable that each option has: FAL_<GROUP>_<COMMAND>_<OPTION>."""
 _FLAGS = ("--local", "--json", "--debug")
 _COMPLETION = "_FAL_SERVERLESS_COMPLETE"
 _VALUES = ("--profile", "--region", "--stack")
@@ -67,7 +71,7 @@ def build(words: Sequence[str]) -> typer.Typer:
         no_args_is_help=True,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
-        context_settings={"help_option_names": ["-h", "--help"]},
+        context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": PREFIX},
         help="Give a Python function a URL in your own AWS account.",
     )
     app.callback()(main)
@@ -77,7 +81,11 @@ def build(words: Sequence[str]) -> typer.Typer:
         commands = _load(group) if wanted else _unloaded()
         app.add_typer(commands, name=group.name, help=group.help)
         if group.also:
-            app.add_typer(commands, name=group.also, help=group.help, hidden=True)
+            # The variables of options are those of the group's own name.
+            same = {"auto_envvar_prefix": f"{PREFIX}_{group.name.upper()}"}
+            app.add_typer(
+                commands, name=group.also, help=group.help, hidden=True, context_settings=same
+            )
     return app
 
 
@@ -101,16 +109,20 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
+# Their variables are read by the settings, which know the config file as well.
+_option = partial(typer.Option, allow_from_autoenv=False)
+
+
 def main(
     ctx: typer.Context,
-    local: Annotated[bool, typer.Option("--local", help="Use the embedded stack.")] = False,
-    profile: Annotated[str, typer.Option(help="AWS profile; 'local' is the embedded stack.")] = "",
-    region: Annotated[str, typer.Option(help="AWS Region.")] = "",
-    stack: Annotated[str, typer.Option(help="Name of the CloudFormation stack.")] = "",
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Print tracebacks.")] = False,
+    local: Annotated[bool, _option("--local", help="Use the embedded stack.")] = False,
+    profile: Annotated[str, _option(help="AWS profile; 'local' is the embedded stack.")] = "",
+    region: Annotated[str, _option(help="AWS Region.")] = "",
+    stack: Annotated[str, _option(help="Name of the CloudFormation stack.")] = "",
+    json: Annotated[bool, _option("--json", help="Print one JSON document.")] = False,
+    debug: Annotated[bool, _option("--debug", help="Print tracebacks.")] = False,
     version: Annotated[  # noqa: ARG001 - its callback does the work
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+        bool, _option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
     """Global options; each has a FAL_… environment variable, and may stand anywhere."""
@@ -147,14 +159,14 @@ def hoist(arguments: Sequence[str]) -> list[str]:
 def execute(arguments: Sequence[str]) -> int:
     """Run one command; its exit status."""
     words = hoist(arguments)
-    debug = "--debug" in words or os.environ.get("FAL_DEBUG", "") not in ("", "0", "false")
-    as_json = "--json" in words or os.environ.get("FAL_JSON", "") not in ("", "0", "false")
+    debug = "--debug" in words or settings.is_on(os.environ.get("FAL_DEBUG", ""))
+    as_json = "--json" in words or settings.is_on(os.environ.get("FAL_JSON", ""))
     try:
         result: Any = build(words)(words, standalone_mode=False, prog_name="fal-serverless")
     except FalServerlessError as failure:
         if debug:
-            raise
-        if failure.__cause__ is not None and failure.code == "discovery":
+            traceback.print_exception(failure)
+        elif failure.__cause__ is not None and failure.code == "discovery":
             context.show_own_traceback(failure.__cause__)
         render.error(failure, as_json=as_json)
         return failure.exit_code

@@ -40,7 +40,12 @@ def schedule(
     func: Annotated[str, typer.Argument(help="Decorated function in it.")],
     message: Annotated[str, typer.Option("-m", "--message", help="Note on the revision.")] = "",
     package_kind: Annotated[
-        str, typer.Option("--package", help="auto, layer or image; auto: what fits.")
+        str,
+        typer.Option(
+            "--package",
+            envvar="FAL_FUNCTION_SCHEDULE_PACKAGE",
+            help="auto, layer or image; auto: what fits.",
+        ),
     ] = "auto",
     trim: Annotated[
         bool, typer.Option("--trim", help="Leave tests, static libraries and the like out.")

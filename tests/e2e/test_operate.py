@@ -234,43 +234,6 @@ def test_no_alarm_outlives_its_split(stack: Stack, served, clients, then):
     assert not clients("cloudwatch").describe_alarms(AlarmNames=[alarm])["MetricAlarms"]
 
 
-SECRETIVE = """
-import os
-from fal_serverless import isolated
-
-@isolated(serve=True, secrets=["PASSWORD_OF_MINE"])
-def secretive() -> int:
-    return len(os.environ["PASSWORD_OF_MINE"])
-"""
-
-
-def test_a_secret_reaches_the_function_and_nothing_else(stack: Stack, tmp_path):
-    file = tmp_path / "mine.py"
-    file.write_text(SECRETIVE, encoding="utf-8")
-    refused = stack.run("function", "serve", str(file), "secretive", ok=False)
-    assert refused.status == 3
-    assert "secret set PASSWORD_OF_MINE" in refused.errors
-    value = "correct-horse-battery"
-    told = [
-        stack.run("secret", "set", "PASSWORD_OF_MINE", value),
-        stack.run("function", "serve", str(file), "secretive", "--dry-run"),
-        stack.run(
-            "function", "serve", str(file), "secretive", "--alias", "secretive", "--auth", "public"
-        ),
-        stack.run("secret", "list", "--json"),
-        stack.run("function", "show", "secretive"),
-    ]
-    assert stack.call("secretive", body={}).json() == len(value)
-    told.append(stack.run("function", "logs", "secretive"))
-    stack.run("secret", "set", "PASSWORD_OF_MINE", "rotated")
-    stack.serve(file, "secretive", "--alias", "secretive")
-    assert until(lambda: stack.call("secretive", body={}).json() == len("rotated"))
-    stack.run("secret", "delete", "PASSWORD_OF_MINE")
-    for ran in told:
-        assert value not in ran.output + ran.errors
-    assert stack.run("secret", "set", "FAL_USER", "x", ok=False).status == 2
-
-
 def test_prune_keeps_what_is_needed(stack: Stack, tmp_path):
     file = tmp_path / "mine.py"
     made = []

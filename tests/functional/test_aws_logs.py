@@ -10,7 +10,7 @@ import pytest
 from botocore.stub import Stubber
 from moto import mock_aws
 
-from fal_serverless.aws.logs import LambdaLogs
+from fal_serverless.aws.logs import FOLLOW_PAUSE_S, LambdaLogs
 from fal_serverless.errors import AwsError
 
 GROUP = "/aws/lambda/fal-f"
@@ -99,3 +99,28 @@ def test_following_finds_new_streams_and_late_events_once():
         seen = [event.id for event in itertools.islice(following, 3)]
         stub.assert_no_pending_responses()
     assert seen == ["50000", "49000", "51000"]
+
+
+def test_following_waits_when_it_is_throttled_and_goes_on_over_pages():
+    client, pauses = a_client(), []
+    with Stubber(client) as stub:
+        expect(stub, [an_event(50_000)])
+        stub.add_client_error("filter_log_events", "ThrottlingException")
+        expect(stub, [an_event(51_000)], start=40_000, following="more")
+        stub.add_client_error("filter_log_events", "ThrottlingException")
+        expect(stub, [an_event(52_000, "rolled over")], start=40_000, token="more")
+        following = LambdaLogs(client, sleep=pauses.append).follow("fal-f", 0)
+        seen = [event.id for event in itertools.islice(following, 3)]
+        stub.assert_no_pending_responses()
+    assert seen == ["50000", "51000", "52000"]
+    assert pauses == [FOLLOW_PAUSE_S, 0.5, 0.5]
+
+
+def test_following_a_function_that_has_no_log_yet():
+    client = a_client()
+    with Stubber(client) as stub:
+        stub.add_client_error("filter_log_events", "ResourceNotFoundException")
+        expect(stub, [an_event(7)])
+        following = LambdaLogs(client, sleep=lambda _: None).follow("fal-f", 0)
+        assert next(following).id == "7"
+        stub.assert_no_pending_responses()

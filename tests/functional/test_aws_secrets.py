@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import traceback
+
 import boto3
 import pytest
+from botocore.stub import Stubber
 from moto import mock_aws
 
 from fal_serverless.aws.secrets import VALUE_MAX_BYTES, SecretStore
-from fal_serverless.errors import NotFoundError, UsageError
+from fal_serverless.errors import AwsError, NotFoundError, UsageError
 
 
 @pytest.fixture
@@ -48,3 +51,20 @@ def test_wrong_values_and_names(store):
     with pytest.raises(NotFoundError) as caught:
         store.delete("TOKN")
     assert "TOKEN" in caught.value.hint
+
+
+def test_what_aws_repeats_of_a_value_is_left_out():
+    client = boto3.client(
+        "ssm", region_name="us-east-1", aws_access_key_id="x", aws_secret_access_key="x"
+    )
+    with Stubber(client) as stub:
+        value = "-".join(("hush", "hush"))
+        words = f"Value '{value}' at 'value' failed to satisfy constraint"
+        stub.add_client_error("put_parameter", "ValidationException", words)
+        stub.add_client_error("put_parameter", "ThrottlingException", "too many")
+        with pytest.raises(AwsError) as caught:
+            SecretStore(client, "stack", "1").set("TOKEN", value)
+        assert value not in "".join(traceback.format_exception(caught.value))
+        assert "left out" in caught.value.reason
+        with pytest.raises(AwsError, match="too many"):
+            SecretStore(client, "stack", "1").set("TOKEN", value)

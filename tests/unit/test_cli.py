@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
+import typer
 
 from fal_serverless import settings
-from fal_serverless.cli.main import execute, hoist
+from fal_serverless.cli.main import GROUPS, build, execute, hoist
 from fal_serverless.errors import UsageError
 from fal_serverless.users import principal, user_id_candidates
 
@@ -46,6 +47,59 @@ def test_settings(tmp_path):
     (tmp_path / "config.toml").write_text("regoin = 1\n")
     with pytest.raises(UsageError, match="regoin"):
         settings.load({}, environ)
+
+
+def options(command, context):
+    """All options below a command, each with the context that it is read in."""
+    for name, inner in getattr(command, "commands", {}).items():
+        below = type(context)(inner, parent=context, info_name=name, **inner.context_settings)
+        yield from options(inner, below)
+        for parameter in inner.params:
+            if parameter.param_type_name == "option":
+                yield parameter, below
+
+
+def test_every_option_has_a_variable_of_its_own(monkeypatch):
+    words = [group.name for group in GROUPS]
+    root = typer.main.get_command(build(words))
+    context = root.make_context("fal-serverless", ["auth", "hello"])
+    found = list(options(root, context))
+    assert len(found) > 40
+    shown = set()
+    for option, below in found:
+        path = below.command_path.split()[1:]
+        aliased = {group.also: group.name for group in GROUPS if group.also}
+        path[0] = aliased.get(path[0], path[0])
+        word = max(option.opts, key=len).lstrip("-")
+        variable = "_".join(["FAL", *path, word]).upper().replace("-", "_")
+        monkeypatch.setenv(variable, "1")
+        assert option.value_from_envvar(below) is not None, variable
+        monkeypatch.delenv(variable)
+        assert option.value_from_envvar(below) is None, variable
+        shown.add(variable)
+    assert {"FAL_FUNCTION_SERVE_ALIAS", "FAL_KEY_GENERATE_EXPIRES", "FAL_DOCTOR_FIX"} <= shown
+
+
+def test_a_variable_stands_for_an_option_also_by_the_groups_other_name(monkeypatch, capsys):
+    monkeypatch.setenv("FAL_ALIAS_SPLIT_STOP", "1")
+    for group in ("alias", "aliases"):
+        assert execute([group, "split", "name", "x=5"]) == 2
+        assert "begun or stopped" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("wrong", [["a", "hush-1"], ["--hush-1"]])
+def test_what_is_not_understood_of_a_secret_is_not_repeated(wrong, capsys):
+    assert execute(["secret", "set", "NAME", *wrong]) == 2
+    said = capsys.readouterr().err
+    assert "hush" not in said
+    assert "quote a VALUE" in said
+
+
+def test_debug_adds_the_traceback_and_keeps_the_rest(capsys):
+    assert execute(["--debug", "--json", "key", "generate", "--scope", "NO"]) == 2
+    said = capsys.readouterr()
+    assert "Traceback" in said.err
+    assert '"code": "usage"' in said.out
 
 
 def test_users():

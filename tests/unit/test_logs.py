@@ -54,6 +54,24 @@ def test_errors_of_init_are_found():
     assert choose([failed], request="", errors=True) == [failed]
 
 
+def test_an_id_that_begins_like_another_is_another():
+    elder = [
+        LogEvent("1", 1, "s", "fal-request mine-10\n", "r1"),
+        LogEvent("2", 2, "s", "fal-request mine-1\n", "r2"),
+    ]
+    assert [event.id for event in choose(elder, request="mine-1", errors=False)] == ["2"]
+
+
+def test_an_init_that_failed_is_not_that_of_another_environment():
+    events = [
+        LogEvent("1", 1, "well", "INIT_START"),
+        LogEvent("2", 2, "ill", "INIT_START"),
+        LogEvent("3", 3, "ill", "ValueError: no model"),
+        LogEvent("4", 4, "ill", "a line of a request", "r1"),
+    ]
+    assert [event.id for event in choose(events, request="", errors=True)] == ["2", "3"]
+
+
 def test_shown_and_versions():
     assert logs.shown(LogEvent("1", 86_400_007, "s", "hi\n")) == "1970-01-02 00:00:00.007 hi"
     assert logs.stream_version("2026/11/24/[17]abc") == "17"
