@@ -162,12 +162,15 @@ def look(wanted: Wanted, publisher: Publisher, owner: str) -> Existing:
     digest = wanted.image.rpartition("@")[2]
     limited = wanted.spec.max_concurrency is not None or wanted.spec.min_concurrency > 0
     rule = publisher.registry.rule(owner, wanted.spec.name)
+    function = publisher.functions.get(wanted.function)
+    # Limits of both are set together, so that one without a limit tells of the other.
+    other = wanted.spec.max_concurrency is not None or function is None or function.reserved
     return Existing(
         keys=frozenset(keys),
         layers=layers,
-        function=publisher.functions.get(wanted.function),
+        function=function,
         alias=publisher.registry.alias(owner, wanted.alias) if wanted.alias else None,
-        sibling=publisher.functions.get(_sibling(wanted, owner)),
+        sibling=publisher.functions.get(_sibling(wanted, owner)) if other else None,
         unreserved=_unreserved(publisher) if limited else None,
         image=bool(digest and publisher.images and publisher.images.has(digest)),
         rule=rule,

@@ -189,7 +189,8 @@ def _reservations(wanted: Wanted, existing: Existing) -> list[Step]:
         steps.append(Reserve(function=wanted.function, count=count))
     if existing.sibling is not None and count != existing.sibling.reserved:
         steps.append(Reserve(function=existing.sibling.name, count=count))
-    return steps
+    # The function itself is limited first and freed last: it tells whether the other is to be read.
+    return steps if count is not None else steps[::-1]
 
 
 def _alias_steps(wanted: Wanted, alias: Alias | None, auth: Auth) -> list[Step]:
