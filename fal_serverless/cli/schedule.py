@@ -127,6 +127,6 @@ def _show(made: Schedule, before: Schedule | None, outcome: Outcome, *, as_json:
             }
         )
         return
-    verb = "Moved the schedule of" if before else "Scheduled"
+    verb = "Moved the schedule of" if moved_from else "Scheduled"
     render.line(f"{verb} function '{made.name}' (cron='{made.id}', revision='{made.revision}').")
     render.line(f"Next run: {coming}")
