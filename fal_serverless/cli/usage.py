@@ -11,6 +11,7 @@ import typer
 
 from fal_serverless import keys
 from fal_serverless.aws.insights import Insights
+from fal_serverless.aws.key_uses import KEPT_DAYS
 from fal_serverless.aws.metrics import LambdaMetrics
 from fal_serverless.cli import render
 from fal_serverless.cli.context import connect, settings_of
@@ -21,7 +22,6 @@ from fal_serverless.usage import prices as price_table
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from fal_serverless.aws.key_uses import KeyUse
     from fal_serverless.usage.collect import Source, Sources
     from fal_serverless.usage.model import Row, Window
     from fal_serverless.workspace import Workspace
@@ -51,6 +51,7 @@ def show(
 ) -> None:
     """Show what aliases and keys did, and about what it costs."""
     if ctx.invoked_subcommand:
+        _nothing_before(ctx)
         return
     now = time.time()
     window = _window(since, now)
@@ -62,26 +63,25 @@ def show(
     if not no_cost:
         table, as_of = price_table.load(region, Path(prices) if prices else None)
     rows = collect.usage(sources_of(space), space.user, window, table, chosen)
-    listed = space.registry.keys(space.user)
-    used = space.key_uses.read((item["key_id"] for item in listed), window.start, window.end)
-    shown_keys = [_key(item, used[item["key_id"]], now) for item in listed]
+    used = _keys(space, window, now)
     notes = _notes(space, window, chosen, as_of, region)
     if settings.json:
+        named = {"region": region, "as_of": as_of, "currency": "USD"} if as_of else None
         render.document(
             {
                 "since": render.moment(window.start),
                 "until": render.moment(window.end),
                 "period_s": window.period,
                 "source": chosen,
-                "prices": {"region": region, "as_of": as_of, "currency": "USD"} if as_of else None,
+                "prices": named,
                 "aliases": [_described(row) for row in rows],
                 "total": _total(rows),
-                "keys": shown_keys,
+                "keys": used,
                 "notes": notes,
             }
         )
         return
-    _draw(rows, shown_keys, since)
+    _draw(rows, used, since)
     for note in notes:
         render.note(note)
 
@@ -148,6 +148,19 @@ def sources_of(space: Workspace) -> Sources:
     )
 
 
+def _nothing_before(ctx: typer.Context) -> None:
+    """Options before a command of the group would be options of nothing."""
+    sources = {name: ctx.get_parameter_source(name) for name in ctx.params}
+    given = [name for name, found in sources.items() if found and found.name == "COMMANDLINE"]
+    if given:
+        flag = f"--{given[0].replace('_', '-')}"
+        raise UsageError(
+            f"{flag} stands before '{ctx.invoked_subcommand}'.",
+            reason="there it is an option of 'usage' alone",
+            hint=f"see: fal-serverless usage {ctx.invoked_subcommand} --help",
+        )
+
+
 def _window(since: str, now: float) -> Window:
     seconds = keys.parse_duration(since)
     if seconds > model.KEPT_S:
@@ -159,15 +172,25 @@ def _window(since: str, now: float) -> Window:
     return model.window(now - seconds, now)
 
 
-def _key(item: Mapping[str, Any], use: KeyUse, now: float) -> dict[str, Any]:
-    return {
-        "key_id": item["key_id"],
-        "alias": item.get("alias", ""),
-        "state": keys.state(item.get("expires_at"), item.get("revoked_at"), now),
-        "requests": use.requests,
-        "errors": use.errors,
-        "last_used": render.moment(use.last),
-    }
+def _keys(space: Workspace, window: Window, now: float) -> list[dict[str, Any]]:
+    listed = space.registry.keys(space.user)
+    used = space.key_uses.read((item["key_id"] for item in listed), _counted(window), window.end)
+    return [
+        {
+            "key_id": item["key_id"],
+            "alias": item.get("alias", ""),
+            "state": keys.state(item.get("expires_at"), item.get("revoked_at"), now),
+            "requests": used[item["key_id"]].requests,
+            "errors": used[item["key_id"]].errors,
+            "last_used": render.moment(used[item["key_id"]].last),
+        }
+        for item in listed
+    ]
+
+
+def _counted(window: Window) -> int:
+    """Since when the use of keys is known, at the earliest."""
+    return max(window.start, window.end - KEPT_DAYS * model.DAY_S)
 
 
 def _described(row: Row) -> dict[str, Any]:
@@ -277,6 +300,6 @@ def _notes(space: Workspace, window: Window, source: Source, as_of: str, region:
     days = space.outputs.log_days
     if window.end - window.start > days * model.DAY_S:
         notes.append(f"Logs are kept for {days} days: what comes from them is missing before that.")
-    first = render.moment(window.start) or ""
+    first = render.moment(_counted(window)) or ""
     notes.append(f"Keys: at least so many, in whole days (UTC) since {first[:10]}.")
     return notes

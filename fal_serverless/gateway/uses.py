@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 INTERVAL_S = 60.0
 WRITES_MAX = 25
 """Keys written down at a time: on Lambda a request waits for it, some milliseconds for each."""
+WAIT_MAX_S = 1.0
+"""After so long no further key is written down in a request's time."""
 COUNTED_MAX = 10_000
 """Keys and days that wait to be written; what comes beyond is not counted, and logged."""
 _DAY_S = 86_400
@@ -78,26 +80,35 @@ class KeyUses:
         return True
 
     def flush(self, *, everything: bool = False) -> None:
-        """Write down what was counted, ``WRITES_MAX`` keys at most unless ``everything``.
+        """Write down what was counted, as much as a request can wait for unless ``everything``.
 
-        What cannot be written is logged, and kept for the next time; nothing is raised.
+        The next request writes more. What cannot be written is logged, and kept for the next
+        time; nothing is raised.
         """
+        began = self._now()
         with self._lock:
             taken = list(self._counts)[: None if everything else WRITES_MAX]
             counted = {key: self._counts.pop(key) for key in taken}
             if self._counts:
                 self._due_at = 0.0
         while counted:
+            if not everything and self._now() - began > WAIT_MAX_S:
+                self._put_back(counted)
+                self._due_at = 0.0
+                return
             (key_id, day), (requests, errors, last) = next(iter(counted.items()))
             named = datetime.fromtimestamp(day * _DAY_S, timezone.utc).strftime("%Y-%m-%d")
             try:
                 self._write(Use(key_id, named, requests, errors, last))
             except Exception as error:  # noqa: BLE001 - no request may fail for being counted
                 _log.error("the use of %d keys is not written yet: %s", len(counted), error)
-                for key, values in counted.items():
-                    self._add(key, *values)
+                self._put_back(counted)
                 return
             del counted[key_id, day]
+
+    def _put_back(self, counted: dict[tuple[str, int], list[int]]) -> None:
+        for key, (requests, errors, last) in counted.items():
+            self._add(key, requests, errors, last)
 
     def _add(self, key: tuple[str, int], requests: int, errors: int, last: int) -> None:
         with self._lock:

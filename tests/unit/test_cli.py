@@ -35,6 +35,13 @@ def test_usage_errors_have_three_lines(capsys):
     assert [line.strip().partition(":")[0] for line in lines] == ["Error", "Why", "Next"]
 
 
+def test_options_of_usage_are_none_of_its_commands(capsys):
+    assert execute(["usage", "--since", "3d", "workers"]) == 2
+    assert "--since stands before 'workers'" in capsys.readouterr().err
+    assert execute(["usage", "--since", "never"]) == 2
+    assert execute(["usage", "workers", "--since", "never"]) == 2
+
+
 def test_settings(tmp_path):
     (tmp_path / "config.toml").write_text('region = "eu-west-1"\nstack = "file"\n')
     environ = {"FAL_HOME": str(tmp_path), "FAL_STACK": "variable", "FAL_JSON": "1"}

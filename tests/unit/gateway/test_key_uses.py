@@ -85,6 +85,24 @@ def test_a_request_waits_for_some_writes_only_and_the_next_one_for_more():
     assert not uses.count("k0", 200)
 
 
+def test_a_request_does_not_wait_for_a_slow_table():
+    clock = Clock()
+    written: list[str] = []
+
+    def write(use: Use) -> None:
+        written.append(use.key_id)
+        clock.time += 0.6
+
+    uses = KeyUses(write, now=clock)
+    for name in "abcd":
+        uses.count(name, 200)
+    uses.flush()
+    assert written == ["a", "b"]
+    assert uses.count("a", 200)
+    uses.flush(everything=True)
+    assert sorted(written[2:]) == ["a", "c", "d"]
+
+
 def test_the_background_writes_the_rest_when_it_ends():
     told = threading.Event()
     written: list[Use] = []
