@@ -52,7 +52,7 @@ def discover(file: str | Path, name: str, *, local_modules: Iterable[str] = ()) 
     function = _pick(module, name, path)
     wanted = {*local_modules, *function.options.get("local_modules", ())}
     for extra in sorted(wanted):
-        _import_extra(extra, path)
+        import_extra(extra, path)
     modules = (module, *_local_modules(path.parent, module))
     return Discovered(
         function=function,
@@ -157,7 +157,12 @@ def _pick(module: ModuleType, name: str, path: Path) -> IsolatedFunction[..., ob
     )
 
 
-def _import_extra(name: str, path: Path) -> None:
+def import_extra(name: str, path: Path) -> None:
+    """Import a module that ``local_modules`` names, of a function in ``path`` or its folder.
+
+    Raises:
+        DiscoveryError: it cannot be imported.
+    """
     try:
         importlib.import_module(name)
     except ImportError as error:

@@ -27,6 +27,7 @@ from fal_serverless.spec import host_python
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from types import ModuleType
 
     from fal_serverless.function import IsolatedFunction
 
@@ -45,6 +46,12 @@ class Pickled:
     digest: str
 
 
+_RELATIONS = {
+    "cause": "The above exception was the direct cause of the following exception:",
+    "context": "During handling of the above exception, another exception occurred:",
+}
+
+
 class RemoteTraceback(Exception):  # noqa: N818 - it is what its name says, and nothing failed in it
     """The traceback of the other side, as the cause of the exception that came back."""
 
@@ -57,19 +64,45 @@ class RemoteTraceback(Exception):  # noqa: N818 - it is what its name says, and 
 
 
 def pickled(function: IsolatedFunction[..., Any]) -> Pickled:
-    """The function with its setup function and the modules beside its file.
+    """The function with its setup function, the modules beside its file and what its options name.
 
     Raises:
         SerializationError: it cannot be pickled.
+        DiscoveryError: one of ``local_modules`` cannot be imported.
+        SpecError: one of ``files`` is not there.
     """
-    from fal_serverless.discover import beside
+    from fal_serverless.discover import beside, import_extra
+    from fal_serverless.package.bundle import user_files
     from fal_serverless.package.pickling import dump
 
+    folder = folder_of(function.function)
     # What belongs to the runtime is there already.
     ours = function.function.__module__.startswith("fal_serverless.runtime.")
-    modules = () if ours else beside(function.function)
-    content = dump(function.function, function.setup_function, modules)
+    modules = [] if ours else list(beside(function.function))
+    found = user_files(function.options.get("files") or (), folder)
+    for name in function.options.get("local_modules") or ():
+        import_extra(name, folder)
+        modules.append(sys.modules[name])
+        # Functions may import it when they run, and then need it as a file.
+        found += _sources(sys.modules[name.partition(".")[0]])
+    content = dump(function.function, function.setup_function, dict.fromkeys(modules))
+    if found:
+        files = {name: path.read_bytes() for name, path in found}
+        content = pickle.dumps({"inner": content, "files": files}, pickle.HIGHEST_PROTOCOL)
     return Pickled(function.name, content, hashlib.sha256(content).hexdigest())
+
+
+def _sources(module: ModuleType) -> list[tuple[str, Path]]:
+    """(name below the folder that it is imported from, path) of a module's or package's files."""
+    folders = [Path(place) for place in getattr(module, "__path__", ())]
+    if not folders:
+        file = Path(str(module.__file__))
+        return [(file.name, file)]
+    return [
+        (path.relative_to(folder.parent).as_posix(), path)
+        for folder in folders
+        for path in sorted(folder.rglob("*.py"))
+    ]
 
 
 def folder_of(function: Callable[..., Any]) -> Path:
@@ -194,10 +227,15 @@ def _travels(value: Any) -> bool:
 
 def _exception(name: str, error: Mapping[str, Any]) -> BaseException:
     said = f"{error['type']}: {error['message']}"
-    cause = RemoteTraceback(_traceback(error["frames"]) + said)
+    earlier = "".join(
+        f"{_traceback(frames)}{kind}: {message}\n\n{_RELATIONS[relation]}\n\n"
+        for relation, kind, message, frames in error.get("before", [])
+    )
+    cause = RemoteTraceback(earlier + _traceback(error["frames"]) + said)
     found: BaseException | None = None
     if error["type"] == "ModuleNotFoundError" and error.get("module"):
-        found = missing(name, str(error["module"]), said, error.get("inner"))
+        folders = {str(Path(frame[0]).parent) for frame in error["frames"]}
+        found = missing(name, str(error["module"]), said, error.get("inner"), folders)
     elif error["pickled"]:
         try:
             found = pickle.loads(base64.b64decode(error["pickled"]))  # noqa: S301 - our own answer

@@ -6,6 +6,7 @@ functions that run it. Everything is compared before anything is unpickled.
 
 from __future__ import annotations
 
+import atexit
 import base64
 import hashlib
 import inspect
@@ -13,13 +14,14 @@ import io
 import json
 import os
 import pickle
+import shutil
 import sys
 import tempfile
 import time
 import traceback
 from collections import OrderedDict
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from fal_serverless.runtime.capture import captured
 from fal_serverless.runtime.inside import INNER
@@ -41,10 +43,21 @@ KEPT = 16
 KEPT_BYTES = 1 << 26
 """Functions that an environment remembers, and the size of their pickles in all; the last one is
 always kept."""
+CHAIN_MAX = 8
+"""Exceptions before the one that ended a call that are told of."""
 _CHUNK = 1 << 20
+_OURS = str(Path(__file__).resolve().parents[1]) + os.sep
 
-_functions: OrderedDict[str, tuple[Callable[..., Any], int]] = OrderedDict()
+_functions: OrderedDict[str, _Known] = OrderedDict()
 _secrets_fetched = False
+
+
+class _Known(NamedTuple):
+    """A function that was loaded; ``size`` of its pickle, ``root`` of its files or ``""``."""
+
+    function: Callable[..., Any]
+    size: int
+    root: str
 
 
 class RefusedError(Exception):
@@ -118,11 +131,7 @@ def check(event: dict[str, Any]) -> None:
 def described(error: BaseException) -> dict[str, Any]:
     """An exception for the way back: itself if it can be pickled, and always as text."""
     inner = getattr(error, INNER, None)
-    frames = [
-        [frame.filename, frame.lineno or 0, frame.name, frame.line or ""]
-        for frame in traceback.extract_tb(error.__traceback__)
-        if not frame.filename.endswith(("runtime/call.py", "runtime\\call.py"))
-    ]
+    frames, before = _frames(error), _before(error)
     try:
         import cloudpickle
 
@@ -137,8 +146,34 @@ def described(error: BaseException) -> dict[str, Any]:
         "module": getattr(error, "name", None) if isinstance(error, ImportError) else None,
         "inner": list(inner) if inner else None,
         "frames": frames,
+        "before": before,
         "pickled": base64.b64encode(pickled).decode() if len(pickled) < INLINE_MAX // 4 else "",
     }
+
+
+def _frames(error: BaseException) -> list[list[Any]]:
+    """File, line, function and, where it is known, text of each frame that is not ours."""
+    return [
+        [frame.filename, frame.lineno or 0, frame.name, frame.line or ""]
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not frame.filename.startswith(_OURS)
+    ]
+
+
+def _before(error: BaseException) -> list[list[Any]]:
+    """What it was raised from (``cause``) or during (``context``), the first one first."""
+    found: list[list[Any]] = []
+    seen = {id(error)}
+    while len(found) < CHAIN_MAX:
+        relation, earlier = "cause", error.__cause__
+        if earlier is None and not error.__suppress_context__:
+            relation, earlier = "context", error.__context__
+        if earlier is None or id(earlier) in seen:
+            break
+        seen.add(id(earlier))
+        found.insert(0, [relation, type(earlier).__name__, str(earlier), _frames(earlier)])
+        error = earlier
+    return found
 
 
 def _bare(error: BaseException) -> BaseException:
@@ -156,7 +191,7 @@ def _function(event: dict[str, Any]) -> Callable[..., Any]:
     digest = event["digest"]
     if digest in _functions:
         _functions.move_to_end(digest)
-        return _functions[digest][0]
+        return _functions[digest].function
     with _pickled(event) as file:
         hashed = hashlib.sha256()
         while block := file.read(_CHUNK):
@@ -166,14 +201,42 @@ def _function(event: dict[str, Any]) -> Callable[..., Any]:
             raise ValueError("the function's pickle is not the one that was announced")
         file.seek(0)
         content = pickle.load(file)  # noqa: S301 - sent by the account's owner, compared above
+    root = ""
+    if "files" in content:
+        root = _unpacked(content["files"])
+        content = pickle.loads(content["inner"])  # noqa: S301 - a part of the same pickle
+    function = plain(content["function"])
+    source = getattr(function, "__globals__", {}).get("__file__")
+    if root and source:
+        # What travels along lies beside the function's file, as it does at home.
+        function.__globals__["__file__"] = str(Path(root) / Path(source).name)
     if content["setup"] is not None:
         plain(content["setup"])()
-    _functions[digest] = (plain(content["function"]), size)
+    _functions[digest] = _Known(function, size, root)
     while len(_functions) > 1 and (
-        len(_functions) > KEPT or sum(size for _, size in _functions.values()) > KEPT_BYTES
+        len(_functions) > KEPT or sum(known.size for known in _functions.values()) > KEPT_BYTES
     ):
-        _functions.popitem(last=False)
-    return _functions[digest][0]
+        _, gone = _functions.popitem(last=False)
+        _remove(gone.root)
+    return function
+
+
+def _unpacked(files: dict[str, bytes]) -> str:
+    root = tempfile.mkdtemp(prefix="fal-files-")
+    atexit.register(_remove, root)
+    for name, content in files.items():
+        path = Path(root) / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    sys.path.insert(0, root)
+    return root
+
+
+def _remove(root: str) -> None:
+    if root:
+        shutil.rmtree(root, ignore_errors=True)
+        if root in sys.path:
+            sys.path.remove(root)
 
 
 def _pickled(event: dict[str, Any]) -> IO[bytes]:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import base64
+import importlib
 import io
 import json
+import os
 import pickle
+import subprocess
 import sys
 import threading
 import tracemalloc
@@ -82,6 +85,69 @@ def test_an_exception_comes_back_as_itself_with_its_traceback():
     assert "in fail" in told
     assert 'raise CodedError(7, "bad")' in told
     assert "runtime/call.py" not in told
+
+
+def test_what_an_exception_was_raised_from_is_told():
+    def fail():
+        try:
+            try:
+                {}["first"]
+            except KeyError:
+                raise CodedError(1, "second")  # noqa: B904 - a context is wanted
+        except CodedError as error:
+            raise ValueError("third") from error
+
+    with pytest.raises(ValueError, match="third") as caught:
+        made(fail)
+    told = str(caught.value.__cause__)
+    order = ["KeyError: 'first'", "During handling", "CodedError: (1, 'second')", "direct cause"]
+    places = [told.index(text) for text in [*order, "ValueError: third"]]
+    assert places == sorted(places)
+    assert told.count('raise ValueError("third") from error') == 1
+
+
+def test_a_module_beside_the_file_is_no_requirement(tmp_path):
+    (tmp_path / "own_helper.py").touch()
+    frames = [[str(tmp_path / "program.py"), 3, "f", "import own_helper"]]
+    error = {
+        "type": "ModuleNotFoundError",
+        "message": "x",
+        "module": "own_helper",
+        "frames": frames,
+    }
+    with pytest.raises(MissingDependencyError, match="did not travel") as caught:
+        calls.value_of("f", {"error": error}, lambda: None)
+    assert 'local_modules=["own_helper"]' in caught.value.hint
+
+
+PROGRAM = """
+from pathlib import Path
+from fal_serverless import isolated
+
+@isolated(files=["words"], local_modules=["lazy_words"])
+def reading():
+    import lazy_words
+    return lazy_words.NAME, (Path(__file__).parent / "words" / "a.txt").read_text()
+"""
+
+
+def test_files_and_local_modules_travel_along(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "words").mkdir()
+    (tmp_path / "words" / "a.txt").write_text("text")
+    (tmp_path / "lazy_words.py").write_text("NAME = 'lazy'")
+    (tmp_path / "travelling.py").write_text(PROGRAM)
+    event = calls.event_of(calls.pickled(importlib.import_module("travelling").reading))
+    event["arguments"] = base64.b64encode(pickle.dumps(((), {}))).decode()
+    for name in ("lazy_words.py", "travelling.py", "words/a.txt"):
+        (tmp_path / name).unlink()
+    (tmp_path / "request").write_text(json.dumps(event))
+    command = [sys.executable, "-m", "fal_serverless.runtime.call", "request", "answer"]
+    environ = {**os.environ, "TMPDIR": str(tmp_path)}
+    subprocess.run(command, cwd=tmp_path, env=environ, check=True)
+    answer = json.loads((tmp_path / "answer").read_bytes())
+    assert calls.value_of("f", answer, lambda: None) == ("lazy", "text")
+    assert not list(tmp_path.glob("fal-files-*"))
 
 
 def test_an_exception_that_does_not_pickle_comes_as_text():
