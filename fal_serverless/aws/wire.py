@@ -200,7 +200,7 @@ def _exchange(
 def _read(connection: http.client.HTTPConnection) -> Answer:
     response = connection.getresponse()
     found: dict[str, str] = {}
-    for name, value in response.headers.items():
+    for name, value in response.headers.raw_items():
         name = name.lower()
         found[name] = f"{found[name]}, {value}" if name in found else value
     return Answer(response.status, found, response.read())
