@@ -124,6 +124,9 @@ def test_a_user_who_may_not_do_everything(stack: Stack):
         text = text.replace(placeholder, value)
     policy = json.loads(text)
     policy["Statement"] = [item for item in policy["Statement"] if item["Sid"] != "RunAs"]
+    for item in policy["Statement"]:
+        # The emulator's simulator takes no values of condition keys, so that none would hold.
+        item.pop("Condition", None)
     iam.create_user(UserName="dev")
     iam.put_user_policy(UserName="dev", PolicyName="p", PolicyDocument=json.dumps(policy))
     key = iam.create_access_key(UserName="dev")["AccessKey"]
