@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import io
 import threading
@@ -104,6 +105,31 @@ def test_a_refused_call_waits_for_one_that_runs():
     waits.join()
     assert waited == [True]
     assert not gate.wait(0)
+
+
+class Busy:
+    """A gate with other calls under way, one of which ends whenever it is waited for."""
+
+    def __init__(self):
+        self.waits = []
+
+    def passing(self):
+        return contextlib.nullcontext()
+
+    def wait(self, seconds):
+        self.waits.append(seconds)
+        return True
+
+
+def test_waiting_for_calls_that_run_is_no_impatience(invoking):
+    remote, stub, pauses = invoking
+    gate = Busy()
+    for _ in range(100):
+        stub.add_client_error("invoke", "TooManyRequestsException", http_status_code=429)
+    stub.add_response("invoke", an_answer(), {"FunctionName": "f", "Payload": b"{}"})
+    assert dataclasses.replace(remote, gate=gate).invoke("f", {}) == (True, b"{}")
+    assert pauses == []
+    assert sum(gate.waits) > PATIENCE_S
 
 
 @pytest.fixture
