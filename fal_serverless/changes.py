@@ -17,6 +17,7 @@ STATEFUL = {
     "AWS::S3::Bucket": "its objects",
     "AWS::ECR::Repository": "its images",
     "AWS::SQS::Queue": "its messages",
+    "AWS::EFS::FileSystem": "its files",
     "AWS::Logs::LogGroup": "its log",
     "AWS::Scheduler::ScheduleGroup": "its schedules",
     # Without a domain, the addresses of all functions begin with the API's own.
