@@ -65,9 +65,13 @@ class Change:
 
     @property
     def holds(self) -> str:
-        """What would be lost with the old resource, if it goes; else ``""``."""
-        goes = self.action == "Remove" or self.replacement != "no"
-        return STATEFUL.get(self.type, "") if goes and not self.keeps else ""
+        """What the stack would lose with the old resource, if it goes; else ``""``.
+
+        A table that is replaced may stay behind, and the stack has an empty one nevertheless.
+        """
+        removed = self.action == "Remove" and not self.keeps
+        goes = removed or self.replacement != "no"
+        return STATEFUL.get(self.type, "") if goes else ""
 
     @property
     def detail(self) -> str:

@@ -55,7 +55,8 @@ def test_what_loses_data_comes_first_and_says_what():
     ("change", "refused"),
     [
         (a_change(replacement="yes"), True),
-        (a_change(replacement="yes", keeps=True), False),
+        (a_change(replacement="yes", keeps=True), True),
+        (a_change("Remove", keeps=True), False),
         (a_change("Remove"), True),
         (a_change("Remove", "AWS::Lambda::Function"), False),
         (a_change(replacement="perhaps"), True),
