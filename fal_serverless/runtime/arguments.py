@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
 import json
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
@@ -147,6 +145,8 @@ def _parse(body: bytes) -> dict[str, Any]:
 
 def _adapters(function: Callable[..., Any], parameters: list[dict[str, Any]]) -> dict[str, Any]:
     """pydantic's validators of the annotated parameters, from the user's own requirements."""
+    import functools
+    import inspect
     import typing
 
     from pydantic import TypeAdapter

@@ -9,9 +9,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import pickle
 import sys
 from typing import TYPE_CHECKING, Any
+
+from fal_serverless.runtime.unpickle import loads
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,7 +63,7 @@ def load(root: Path) -> Loaded:
         _fetch_secrets(spec["secrets"])
     if str(root) not in sys.path:
         sys.path.insert(0, str(root))
-    content = pickle.loads(pickled)  # noqa: S301 - the digest was compared just now
+    content = loads(pickled)  # the digest was compared just now
     function = plain(content["function"])
     # Written relative to the folder that the bundle was made of: what travels along lies here.
     source = getattr(function, "__globals__", {}).get("__file__")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import sys
+import types
 from typing import TYPE_CHECKING, Any
 
 from fal_serverless.runtime.arguments import Arguments, RefusedError
@@ -21,6 +21,8 @@ _PREFLIGHT = [
     ("access-control-allow-methods", "POST, GET, OPTIONS"),
     ("access-control-max-age", "86400"),
 ]
+
+_ITERABLE_COROUTINE = 0x100  # inspect.CO_ITERABLE_COROUTINE
 
 
 class Serve:
@@ -61,7 +63,7 @@ class Serve:
             return to_json(422, {"detail": [_printable(item) for item in error.details]})
         try:
             value = self._loaded.function(*positional, **keywords)
-            if inspect.isawaitable(value):
+            if _awaitable(value):
                 import asyncio
 
                 value = asyncio.run(_wait(value))
@@ -78,6 +80,13 @@ class Serve:
             answer.error_type = kind
             return answer
         return Answer(200, body, [("content-type", kind)])
+
+
+def _awaitable(value: Any) -> bool:
+    """``inspect.isawaitable``, whose module would be a fifth of a cold start."""
+    if isinstance(value, types.GeneratorType):
+        return bool(value.gi_code.co_flags & _ITERABLE_COROUTINE)
+    return hasattr(type(value), "__await__")
 
 
 async def _wait(value: Any) -> Any:

@@ -14,7 +14,7 @@ from pathlib import Path
 from fal_serverless import package
 from fal_serverless.discover import discover
 from fal_serverless.publish.apply import Silent
-from tests.benchmarks.peers import PROGRAMS, Goal, Row, clean, compared, in_turn, over, times_less
+from tests.benchmarks.peers import PROGRAMS, Goal, Row, clean, compared, over, times_less, warmed
 
 ROUNDS = 9
 CALLS = 4000
@@ -165,7 +165,7 @@ def measure(python: str, *, quick: bool) -> list[Row]:
             return lambda: once(python, code, event, body, calls, folder)
 
         text, item = '{"text": "hi"}', '{"text": "hi", "count": 2}'
-        plain, failed = in_turn(
+        plain, failed = warmed(
             rounds,
             {
                 "ours": work(unpacked(folder / "plain", "plain"), V2, text),
@@ -174,7 +174,7 @@ def measure(python: str, *, quick: bool) -> list[Row]:
                 "FastAPI + Mangum": work(FASTAPI, V2, text),
             },
         )
-        checked, refused = in_turn(
+        checked, refused = warmed(
             rounds,
             {
                 "ours": work(unpacked(folder / "model", "model"), V2, item),

@@ -230,3 +230,26 @@ def test_events():
     large = event_of(Answer(200, b"x" * PAYLOAD_MAX), "rev")
     assert large["statusCode"] == 502
     assert f"{PAYLOAD_MAX:,}" in large["body"]
+
+
+def test_what_is_awaited_is_what_inspect_calls_awaitable():
+    import inspect
+    import types
+
+    from fal_serverless.runtime.serve import _awaitable
+
+    async def coroutine():
+        return 1
+
+    @types.coroutine
+    def older():
+        yield
+
+    class Custom:
+        def __await__(self):
+            yield
+
+    made = coroutine()
+    for value in (made, older(), (item for item in ()), Custom(), Custom, 1, None):
+        assert _awaitable(value) == inspect.isawaitable(value)
+    made.close()
