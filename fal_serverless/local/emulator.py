@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import http.client
 import os
+import re
 import shutil
 import ssl
 import sys
@@ -14,6 +15,7 @@ from urllib.parse import urlsplit
 from fal_serverless import stack
 from fal_serverless.errors import LocalStackError
 from fal_serverless.local import processes
+from fal_serverless.package.files import write_atomically
 from fal_serverless.package.uv import run_uv
 
 if TYPE_CHECKING:
@@ -22,6 +24,13 @@ if TYPE_CHECKING:
     from fal_serverless.local.processes import Process
 
 READY_SECONDS = 60.0
+# Addresses of its own that it keeps: of the stack's queues, of layers' contents, of APIs. Others
+# that name this machine are a user's.
+_OWN_ADDRESS = re.compile(
+    rb"(http://localhost:)[0-9]+(?=/[0-9]{12}/fal-serverless-|/_ministack/)"
+    rb"|([0-9a-z]+\.execute-api\.localhost:)[0-9]+"
+)
+_ADDRESSED = ("apigateway", "cloudformation", "lambda", "sqs")
 
 
 def requirements() -> Path:
@@ -68,6 +77,8 @@ def launch(home: Path, port: int, *, auth: bool = False) -> Process:
     python = environment(home / "emulator-venv")
     log = home / "logs" / "emulator.log"
     folder = home / "emulator-state"
+    for service in _ADDRESSED:
+        _move(folder / f"{service}.json", port)
     # Nothing of the caller's AWS configuration or Python path may reach it.
     variables = {
         key: value
@@ -93,6 +104,25 @@ def launch(home: Path, port: int, *, auth: bool = False) -> Process:
     )
     wait(process, f"http://127.0.0.1:{port}/_localstack/health", "The emulator", log)
     return process
+
+
+def readdressed(state: bytes, port: int) -> bytes:
+    """The emulator's kept state with its own addresses at ``port``. Pure.
+
+    It hands a queue's messages to functions only where the queue's address is that of today.
+    """
+    return _OWN_ADDRESS.sub(
+        lambda found: (found[1] or found[2]) + str(port).encode("ascii"), state
+    )
+
+
+def _move(path: Path, port: int) -> None:
+    if not path.is_file():
+        return
+    before = path.read_bytes()
+    after = readdressed(before, port)
+    if after != before:
+        write_atomically(path, after)
 
 
 def wait(process: Process, url: str, who: str, log: Path) -> None:

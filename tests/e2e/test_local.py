@@ -6,6 +6,8 @@ import json
 import os
 import signal
 import socket
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -38,7 +40,9 @@ def test_life_of_a_stack(own: Stack):
     assert again["gateway_url"] == first["gateway_url"]
     served = own.serve(EXAMPLES / "hello.py", "hello", "--alias", "hello")
     own.run("local", "stop")
-    own.run("local", "start")
+    moved = own.run("local", "start", "--emulator-port", "0", "--json").json()
+    assert moved["endpoint_url"] != first["endpoint_url"]
+    assert _queued(own, moved, "hello") == 200
     listed = own.run("function", "list", "--json").json()["functions"]
     assert [item["revision"] for item in listed] == [served["revision"]]
     _kill(own, "gateway")
@@ -65,6 +69,23 @@ def test_a_taken_port(own: Stack):
     assert ran.status == 1
     assert f"Port {port} is taken" in ran.errors
     assert "--port 0" in ran.errors
+
+
+def _queued(own: Stack, started: dict, alias: str) -> int:
+    """The status of a queued request's answer, once it has one."""
+    made = own.run("key", "generate", "--scope", "API", "--json").json()
+    key = {"X-Fal-Key-Id": made["key_id"], "X-Fal-Key-Secret": made["key_secret"]}
+    user = own.run("auth", "hello", "--json").json()["user_id"]
+    caller = replace(own, port=int(started["gateway_url"].rpartition(":")[2]), user=user)
+    submitted = caller.call(alias, path="/fal/queue/submit/", body={"name": "you"}, headers=key)
+    path = f"/fal/queue/requests/{submitted.json()['request_id']}/response"
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        answer = caller.call(alias, "GET", path, headers=key)
+        if answer.status != 202:
+            return answer.status
+        time.sleep(0.2)
+    return 202
 
 
 def _kill(own: Stack, part: str) -> None:
