@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fal_serverless.cli import render
-from fal_serverless.cli.context import connect, settings_of
+from fal_serverless.cli.context import connect, filled, settings_of
 from fal_serverless.cli.function import check_auth, find
 from fal_serverless.errors import FalServerlessError, UsageError
 from fal_serverless.names import check_alias, is_revision_id
@@ -81,7 +81,10 @@ def set_(
 def rollback(
     ctx: typer.Context,
     name: Annotated[str, typer.Argument(help="Alias.")],
-    to: Annotated[str, typer.Option("--to", help="Revision; the one before, if left out.")] = "",
+    to: Annotated[
+        str,
+        typer.Option("--to", callback=filled, help="Revision; the one before, if left out."),
+    ] = "",
 ) -> None:
     """Point an alias back at the revision it had before; a split ends."""
     space = connect(ctx)
@@ -106,7 +109,11 @@ def split(
     share: Annotated[str, typer.Argument(help="REVISION=PERCENT.")] = "",
     stop: Annotated[bool, typer.Option("--stop", help="End the split.")] = False,
     abort_on_errors: Annotated[
-        str, typer.Option(help="Share of its requests that fail, such as 5%, that ends the split.")
+        str,
+        typer.Option(
+            callback=filled,
+            help="Share of its requests that fail, such as 5%, that ends the split.",
+        ),
     ] = "",
 ) -> None:
     """Send a percentage of an alias's requests to a second revision of the same function."""

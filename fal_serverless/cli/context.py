@@ -6,12 +6,12 @@ import sys
 import traceback
 from typing import TYPE_CHECKING
 
+import typer  # noqa: TC002 - typer reads the annotations of callbacks
+
 from fal_serverless.cli.render import Steps
 from fal_serverless.errors import FalServerlessError, UsageError
 
 if TYPE_CHECKING:
-    import typer
-
     from fal_serverless import workspace
     from fal_serverless.settings import Settings
 
@@ -29,6 +29,25 @@ def connect(ctx: typer.Context) -> workspace.Workspace:
     from fal_serverless import workspace
 
     return workspace.connect(settings_of(ctx), Steps())
+
+
+def filled(ctx: typer.Context, param: typer.CallbackParam, value: str) -> str:
+    """A callback for what means something else when it is left out: it may not be empty.
+
+    A script whose variable is unset would make a key that never ends, or delete of everything.
+
+    Raises:
+        UsageError: it was given, and is empty.
+    """
+    found = ctx.get_parameter_source(param.name or "")
+    if value or found is None or found.name != "COMMANDLINE":
+        return value
+    name = param.opts[0] if param.param_type_name == "option" else (param.name or "").upper()
+    raise UsageError(
+        f"{name} is empty.",
+        reason="'' stands in its place, as where a shell's variable is not set",
+        hint=f"give a value, or leave it out; see: {ctx.command_path} --help",
+    )
 
 
 def usage_error(error: Exception) -> FalServerlessError | None:

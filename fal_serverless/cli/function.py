@@ -22,7 +22,7 @@ from fal_serverless.publish import lookup
 from fal_serverless.publish.apply import revision_time
 from fal_serverless.publish.lease import lease
 from fal_serverless.publish.prune import remove
-from fal_serverless.publish.state import Rule
+from fal_serverless.publish.state import KEEP_DAYS_MAX, KEEP_MAX, Rule
 from fal_serverless.publish.steps import describe
 from fal_serverless.spec import AUTH_MODES, HTTP_TIMEOUT_MAX_S, Auth
 
@@ -60,10 +60,12 @@ def serve(
         bool, typer.Option("--trim", help="Leave tests, static libraries and the like out.")
     ] = False,
     keep: Annotated[
-        int | None, typer.Option(min=1, help="From now on, its newest revisions that stay.")
+        int | None,
+        typer.Option(min=1, max=KEEP_MAX, help="From now on, its newest revisions that stay."),
     ] = None,
     keep_days: Annotated[
-        int | None, typer.Option(min=1, help="From now on, days that each revision stays.")
+        int | None,
+        typer.Option(min=1, max=KEEP_DAYS_MAX, help="From now on, days that each revision stays."),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan only.")] = False,
 ) -> None:

@@ -9,7 +9,7 @@ import typer
 from fal_serverless import keys
 from fal_serverless.aws.key_uses import KEPT_DAYS
 from fal_serverless.cli import render
-from fal_serverless.cli.context import connect, settings_of
+from fal_serverless.cli.context import connect, filled, settings_of
 from fal_serverless.gateway.queue import webhook
 from fal_serverless.publish.apply import revision_time
 
@@ -21,7 +21,9 @@ def generate(
     ctx: typer.Context,
     scope: Annotated[str, typer.Option(help="ADMIN or API.")],
     alias: Annotated[str, typer.Option(help="A name for people.")] = "",
-    expires: Annotated[str, typer.Option(help="When it ends, such as 90d; never without.")] = "",
+    expires: Annotated[
+        str, typer.Option(callback=filled, help="When it ends, such as 90d; never without.")
+    ] = "",
 ) -> None:
     """Make a key. Its secret is shown once, and stored nowhere."""
     wanted = keys.check_scope(scope)

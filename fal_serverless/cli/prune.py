@@ -8,7 +8,7 @@ import typer
 
 from fal_serverless import keys
 from fal_serverless.cli import render
-from fal_serverless.cli.context import connect, settings_of
+from fal_serverless.cli.context import connect, filled, settings_of
 from fal_serverless.cli.function import app, find
 from fal_serverless.errors import UsageError
 from fal_serverless.publish import prune as pruning
@@ -25,11 +25,15 @@ if TYPE_CHECKING:
 @app.command()
 def prune(
     ctx: typer.Context,
-    target: Annotated[str, typer.Argument(help="Function; all of yours if left out.")] = "",
+    target: Annotated[
+        str, typer.Argument(callback=filled, help="Function; all of yours if left out.")
+    ] = "",
     keep: Annotated[
         int | None, typer.Option(min=0, help="How many of each function's newest revisions stay.")
     ] = None,
-    older_than: Annotated[str, typer.Option(help="Younger ones stay: 30d, 12h …")] = "",
+    older_than: Annotated[
+        str, typer.Option(callback=filled, help="Younger ones stay: 30d, 12h …")
+    ] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Delete nothing.")] = False,
 ) -> None:
     """Delete old revisions that nothing needs: by these options, else by the functions' rules."""

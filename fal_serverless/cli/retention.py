@@ -10,6 +10,7 @@ from fal_serverless.cli import render
 from fal_serverless.cli.context import connect, settings_of
 from fal_serverless.cli.function import app, find, rule_of
 from fal_serverless.errors import UsageError
+from fal_serverless.publish.state import KEEP_DAYS_MAX, KEEP_MAX
 
 if TYPE_CHECKING:
     from fal_serverless.publish.state import Rule
@@ -20,10 +21,12 @@ def retention(
     ctx: typer.Context,
     target: Annotated[str, typer.Argument(help="Function; lists every rule if left out.")] = "",
     keep: Annotated[
-        int | None, typer.Option(min=1, help="How many of its newest revisions stay.")
+        int | None,
+        typer.Option(min=1, max=KEEP_MAX, help="How many of its newest revisions stay."),
     ] = None,
     keep_days: Annotated[
-        int | None, typer.Option(min=1, help="How many days each revision stays.")
+        int | None,
+        typer.Option(min=1, max=KEEP_DAYS_MAX, help="How many days each revision stays."),
     ] = None,
     off: Annotated[bool, typer.Option("--off", help="Keep every revision again.")] = False,
 ) -> None:

@@ -111,9 +111,7 @@ def readdressed(state: bytes, port: int) -> bytes:
 
     It hands a queue's messages to functions only where the queue's address is that of today.
     """
-    return _OWN_ADDRESS.sub(
-        lambda found: (found[1] or found[2]) + str(port).encode("ascii"), state
-    )
+    return _OWN_ADDRESS.sub(lambda found: (found[1] or found[2]) + str(port).encode("ascii"), state)
 
 
 def _move(path: Path, port: int) -> None:

@@ -231,6 +231,11 @@ class LiveFunction:
     mounted: bool = False
 
 
+KEEP_MAX = 1_000_000
+KEEP_DAYS_MAX = 36_500
+"""A rule's largest numbers; DynamoDB keeps 38 digits, and nobody a revision for longer."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Rule:
     """Which revisions of a function stay; the others go after a publish, unless they are needed.

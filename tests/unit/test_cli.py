@@ -42,6 +42,29 @@ def test_options_of_usage_are_none_of_its_commands(capsys):
     assert execute(["usage", "workers", "--since", "never"]) == 2
 
 
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["key", "generate", "--scope", "API", "--expires", ""], "--expires"),
+        (["alias", "rollback", "a", "--to", ""], "--to"),
+        (["alias", "split", "a", "b=10", "--abort-on-errors", ""], "--abort-on-errors"),
+        (["function", "prune", "", "--keep", "1"], "TARGET"),
+        (["function", "prune", "--keep", "1", "--older-than", ""], "--older-than"),
+    ],
+)
+def test_what_is_empty_is_not_taken_for_left_out(words, named, capsys):
+    assert execute(words) == 2
+    assert f"Error: {named} is empty." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--keep", "--keep-days"])
+@pytest.mark.parametrize("number", ["0", "1000001", "9" * 40])
+def test_rules_keep_a_number_that_can_be_written_down(option, number, capsys):
+    for words in (["retention", "predict"], ["serve", "file.py", "predict"]):
+        assert execute(["function", *words, option, number]) == 2
+        assert f"Invalid value for '{option}'" in capsys.readouterr().err
+
+
 def test_settings(tmp_path):
     (tmp_path / "config.toml").write_text('region = "eu-west-1"\nstack = "file"\n')
     environ = {"FAL_HOME": str(tmp_path), "FAL_STACK": "variable", "FAL_JSON": "1"}
