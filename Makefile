@@ -7,7 +7,8 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.set-up
-# Tests wait more than they compute; each worker has an embedded stack of its own.
+# Tests wait more than they compute; each worker has an embedded stack of its own. In the order of
+# their names the end-to-end tests, which are the longest, come first.
 JOBS ?= 3
 
 .PHONY: help setup demo test test-fast lint format bench lock clean
@@ -28,7 +29,7 @@ demo: $(STAMP) ## Serve a function on the embedded stack and call it over HTTP
 	$(BIN)/python examples/demo.py
 
 test: $(STAMP) ## Run every test
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 test-fast: $(STAMP) ## Run the tests that need neither the embedded stack nor a package index
 	$(BIN)/python -m pytest -m "not e2e and not network and not slow"
