@@ -6,13 +6,13 @@ Everything a later stage needs is in these values; no stage reads a decorator ag
 from __future__ import annotations
 
 import dataclasses
-import re
 import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from fal_serverless.errors import SpecError, did_you_mean
 from fal_serverless.images import ContainerImage, Dockerfile
+from fal_serverless.values import check_secret_name, flag, names, number, variables, whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -42,29 +42,6 @@ TRIMS = ("tests", "static-libraries", "debug-symbols", "documentation")
 
 MACHINE_TYPES: Mapping[str, int] = {"XS": 512, "S": 1769, "M": 3538, "L": 7076, "XL": 10_240}
 """Memory in MB of each named size; 1,769 MB is the point at which Lambda gives one whole vCPU."""
-
-# Lambda sets these itself and refuses them in a configuration.
-RESERVED_ENVIRONMENT = frozenset(
-    {
-        "AWS_ACCESS_KEY",
-        "AWS_ACCESS_KEY_ID",
-        "AWS_DEFAULT_REGION",
-        "AWS_EXECUTION_ENV",
-        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
-        "AWS_LAMBDA_FUNCTION_NAME",
-        "AWS_LAMBDA_FUNCTION_VERSION",
-        "AWS_LAMBDA_INITIALIZATION_TYPE",
-        "AWS_LAMBDA_LOG_GROUP_NAME",
-        "AWS_LAMBDA_LOG_STREAM_NAME",
-        "AWS_LAMBDA_RUNTIME_API",
-        "AWS_REGION",
-        "AWS_SECRET_ACCESS_KEY",
-        "AWS_SESSION_TOKEN",
-        "LAMBDA_RUNTIME_DIR",
-        "LAMBDA_TASK_ROOT",
-        "_HANDLER",
-    }
-)
 
 
 def host_python() -> str:
@@ -197,46 +174,30 @@ def build_spec(
             trim=_trim(given.get("trim", False)),
         ),
         memory=machine_memory(given.get("machine_type", "XS")),
-        timeout=_whole("timeout", given.get("timeout", HTTP_TIMEOUT_MAX_S), 1, TIMEOUT_MAX_S, "s"),
-        ephemeral_storage=_whole(
+        timeout=whole("timeout", given.get("timeout", HTTP_TIMEOUT_MAX_S), 1, TIMEOUT_MAX_S, "s"),
+        ephemeral_storage=whole(
             "ephemeral_storage",
             given.get("ephemeral_storage", STORAGE_MIN_MB),
             STORAGE_MIN_MB,
             STORAGE_MAX_MB,
             "MB",
         ),
-        keep_alive=_number("keep_alive", given.get("keep_alive", 10)),
+        keep_alive=number("keep_alive", given.get("keep_alive", 10)),
         max_concurrency=(
-            _whole("max_concurrency", given["max_concurrency"], 1, 100_000, "")
+            whole("max_concurrency", given["max_concurrency"], 1, 100_000, "")
             if "max_concurrency" in given
             else None
         ),
-        min_concurrency=_whole("min_concurrency", given.get("min_concurrency", 0), 0, 100_000, ""),
-        snap_start=_flag("snap_start", given.get("snap_start", False)),
-        environment_variables=_variables(given.get("environment", {})),
-        secrets=tuple(map(check_secret_name, _names("secrets", given.get("secrets", ())))),
-        local_modules=_names("local_modules", given.get("local_modules", ())),
-        files=_names("files", given.get("files", ())),
+        min_concurrency=whole("min_concurrency", given.get("min_concurrency", 0), 0, 100_000, ""),
+        snap_start=flag("snap_start", given.get("snap_start", False)),
+        environment_variables=variables(given.get("environment", {})),
+        secrets=tuple(map(check_secret_name, names("secrets", given.get("secrets", ())))),
+        local_modules=names("local_modules", given.get("local_modules", ())),
+        files=names("files", given.get("files", ())),
     )
     if spec.snap_start:
         check_snap_start(spec)
     return spec
-
-
-def check_secret_name(name: str) -> str:
-    """``name`` itself when it can be an environment variable of a function.
-
-    Raises:
-        SpecError: it has other characters, or is one that Lambda or fal-serverless sets.
-    """
-    if not _VARIABLE.fullmatch(name):
-        raise SpecError(
-            f"A secret cannot be called {name!r}.",
-            reason="names are letters, digits and '_', beginning with a letter",
-            hint="use a name such as OPENAI_API_KEY",
-        )
-    _check_free(name, f"A secret cannot be called {name!r}.")
-    return name
 
 
 def machine_memory(machine_type: str | int) -> int:
@@ -252,7 +213,7 @@ def machine_memory(machine_type: str | int) -> int:
             hint="use one of " + ", ".join(MACHINE_TYPES) + ", or a number such as 2048",
         )
     if isinstance(machine_type, int) or machine_type.isdecimal():
-        return _whole("machine_type", int(machine_type), MEMORY_MIN_MB, MEMORY_MAX_MB, "MB")
+        return whole("machine_type", int(machine_type), MEMORY_MIN_MB, MEMORY_MAX_MB, "MB")
     if machine_type in MACHINE_TYPES:
         return MACHINE_TYPES[machine_type]
     if machine_type.upper().startswith("GPU"):
@@ -300,18 +261,8 @@ def check_snap_start(spec: FunctionSpec) -> None:
         )
 
 
-def _flag(option: str, value: object) -> bool:
-    if not isinstance(value, bool):
-        raise SpecError(
-            f"{option} cannot be {value!r}.",
-            reason="it is True or False",
-            hint=f"write {option}=True",
-        )
-    return value
-
-
 def _mode(given: Mapping[str, Any]) -> tuple[Mode, int | None]:
-    serve = _flag("serve", given.get("serve", False))
+    serve = flag("serve", given.get("serve", False))
     if "exposed_port" not in given:
         return ("serve" if serve else "call"), None
     if serve:
@@ -320,7 +271,7 @@ def _mode(given: Mapping[str, Any]) -> tuple[Mode, int | None]:
             reason="serve=True makes the web server for you, exposed_port means you bring one",
             hint="keep one of the two",
         )
-    return "port", _whole("exposed_port", given["exposed_port"], 1024, 65_535, "")
+    return "port", whole("exposed_port", given["exposed_port"], 1024, 65_535, "")
 
 
 def _kind(kind: object) -> Literal["virtualenv", "container"]:
@@ -363,15 +314,15 @@ def _image(given: Mapping[str, Any]) -> ContainerImage:
 def _trim(value: object) -> tuple[str, ...]:
     if isinstance(value, bool):
         return TRIMS if value else ()
-    names = _names("trim", value)
-    for name in names:
+    wanted = names("trim", value)
+    for name in wanted:
         if name not in TRIMS:
             raise SpecError(
                 f"trim cannot hold {name!r}.",
                 reason="packages can be trimmed of " + ", ".join(TRIMS),
                 hint=did_you_mean(name, TRIMS),
             )
-    return tuple(kind for kind in TRIMS if kind in names)
+    return tuple(kind for kind in TRIMS if kind in wanted)
 
 
 def _python(version: object) -> str:
@@ -403,70 +354,3 @@ def _architecture(value: object) -> Architecture:
         reason="Lambda has x86_64 and arm64",
         hint=did_you_mean(str(value), (*ARCHITECTURES, "aarch64")),
     )
-
-
-def _whole(option: str, value: object, low: int, high: int, unit: str) -> int:
-    unit = f" {unit}" if unit else ""
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise SpecError(
-            f"{option} cannot be {value!r}.",
-            reason=f"it is a whole number from {low:,} to {high:,}{unit}",
-            hint=f"choose a number in that range for {option}",
-        )
-    return value
-
-
-def _number(option: str, value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1e9:
-        raise SpecError(
-            f"{option} cannot be {value!r}.",
-            reason="it is a number of seconds, zero or more",
-            hint=f"write for example {option}=60",
-        )
-    return value
-
-
-def _names(option: str, value: object) -> tuple[str, ...]:
-    if isinstance(value, str) or not hasattr(value, "__iter__"):
-        raise SpecError(
-            f"{option} cannot be {value!r}.",
-            reason="it is a list of strings",
-            hint=f"write {option}=[{value!r}]",
-        )
-    names = tuple(value)
-    for name in names:
-        if not isinstance(name, str) or not name:
-            raise SpecError(
-                f"{option} cannot hold {name!r}.",
-                reason="it is a list of non-empty strings",
-                hint=f"write {option}=['…']",
-            )
-    return names
-
-
-_VARIABLE = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
-
-
-def _variables(value: object) -> tuple[tuple[str, str], ...]:
-    if not isinstance(value, dict):
-        raise SpecError(
-            f"environment cannot be {value!r}.",
-            reason="it is a dict of strings",
-            hint="write environment={'NAME': 'value'}",
-        )
-    for name, text in value.items():
-        if not isinstance(name, str) or not isinstance(text, str) or not _VARIABLE.fullmatch(name):
-            raise SpecError(
-                f"environment cannot hold {name!r}.",
-                reason="names are letters, digits and '_', beginning with a letter; values strings",
-                hint="write environment={'NAME': 'value'}",
-            )
-        _check_free(name, f"environment cannot set {name!r}.")
-    return tuple(sorted(value.items()))
-
-
-def _check_free(name: str, failed: str) -> None:
-    if name in RESERVED_ENVIRONMENT or name.startswith("FAL_"):
-        raise SpecError(
-            failed, reason="Lambda or fal-serverless sets it", hint="choose another name"
-        )

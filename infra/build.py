@@ -29,6 +29,7 @@ MODULES = (
     "names.py",
     "spec.py",
     "users.py",
+    "values.py",
 )
 AWS = (
     "__init__.py",

@@ -1,4 +1,4 @@
-"""The stack's ECR repository. Satisfies ``publish.state.Images``."""
+"""The stack's ECR repository. Satisfies ``publish.services.Images``."""
 
 from __future__ import annotations
 

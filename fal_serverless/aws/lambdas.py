@@ -1,4 +1,4 @@
-"""Lambda functions, versions and layers; with aliases it satisfies ``publish.state.Functions``.
+"""Lambda functions, versions and layers; with aliases it satisfies ``publish.services.Functions``.
 
 Lambda's oddities have their names here: one change at a time (409 until it is applied), versions
 that are not made when nothing changed, snapshots that are waited for.

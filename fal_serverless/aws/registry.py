@@ -1,4 +1,4 @@
-"""The stack's table, as the command uses it: satisfies ``publish.state.Registry``."""
+"""The stack's table, as the command uses it: satisfies ``publish.services.Registry``."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ import typer
 
 from fal_serverless.cli import render
 from fal_serverless.cli.context import connect, settings_of
-from fal_serverless.spec import check_secret_name
+from fal_serverless.values import check_secret_name
 
 app = typer.Typer(no_args_is_help=True)
 

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol, cast
 
 from fastapi import Depends, HTTPException, Request
 
-from fal_serverless.publish.state import Registry as PublishRegistry
+from fal_serverless.publish.services import Registry as PublishRegistry
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from fal_serverless.logs import LogEvent
     from fal_serverless.publish.lease import Clock
-    from fal_serverless.publish.state import Alarms, Functions
+    from fal_serverless.publish.services import Alarms, Functions
 
 
 class Registry(PublishRegistry, Protocol):

@@ -10,7 +10,8 @@ from fal_serverless.publish.state import HISTORY_MAX, Alias, Event, Move, Route
 from fal_serverless.publish.sweep import sweep
 
 if TYPE_CHECKING:
-    from fal_serverless.publish.state import Alarms, Functions, Registry, Revision
+    from fal_serverless.publish.services import Alarms, Functions, Registry
+    from fal_serverless.publish.state import Revision
     from fal_serverless.spec import Auth
 
 TRIES = 10

@@ -22,15 +22,8 @@ if TYPE_CHECKING:
     from fal_serverless.package.image import BuiltImage
     from fal_serverless.publish.lease import Clock
     from fal_serverless.publish.plan import Wanted
-    from fal_serverless.publish.state import (
-        Alarms,
-        Artifacts,
-        Configuration,
-        Functions,
-        Images,
-        Logs,
-        Registry,
-    )
+    from fal_serverless.publish.services import Alarms, Artifacts, Functions, Images, Logs, Registry
+    from fal_serverless.publish.state import Configuration
     from fal_serverless.publish.steps import Step
     from fal_serverless.spec import Auth
 

@@ -13,7 +13,7 @@ from fal_serverless.package.context import Context, look
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fal_serverless.publish.state import Artifacts, BaseImages, Builds
+    from fal_serverless.publish.services import Artifacts, BaseImages, Builds
     from fal_serverless.spec import FunctionSpec
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from fal_serverless.publish.lease import Clock
-    from fal_serverless.publish.state import Alarms, Functions, Registry
+    from fal_serverless.publish.services import Alarms, Functions, Registry
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,7 @@ from fal_serverless.publish.state import LEASE_SECONDS
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from fal_serverless.publish.state import Registry
+    from fal_serverless.publish.services import Registry
 
 PATIENCE_SECONDS = 300
 """How long a publisher waits for others that publish the same function."""

@@ -8,7 +8,8 @@ from fal_serverless.errors import NotFoundError, did_you_mean
 from fal_serverless.names import is_revision_id
 
 if TYPE_CHECKING:
-    from fal_serverless.publish.state import Registry, Revision
+    from fal_serverless.publish.services import Registry
+    from fal_serverless.publish.state import Revision
 
 
 def find_revision(registry: Registry, owner: str, revision: str) -> Revision:

@@ -14,7 +14,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from fal_serverless.publish.lease import Clock
-    from fal_serverless.publish.state import Alarms, Alias, Functions, Registry, Revision
+    from fal_serverless.publish.services import Alarms, Functions, Registry
+    from fal_serverless.publish.state import (
+        Alias,
+        Revision,
+    )
     from fal_serverless.spec import Auth
 
 

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
     from fal_serverless.publish.lease import Clock
-    from fal_serverless.publish.state import Functions, Images, Logs, Registry, Revision
+    from fal_serverless.publish.services import Functions, Images, Logs, Registry
+    from fal_serverless.publish.state import Revision
 
     Choose = Callable[[Sequence[Revision], Collection[str]], tuple[Revision, ...]]
     """Of all revisions, and the ids of those that are needed, the ones that may go."""

@@ -17,7 +17,11 @@ from fal_serverless.publish.schedules import check_answers
 from fal_serverless.publish.state import Event, Watched
 
 if TYPE_CHECKING:
-    from fal_serverless.publish.state import Alarms, Alias, Functions, Registry, Revision
+    from fal_serverless.publish.services import Alarms, Functions, Registry
+    from fal_serverless.publish.state import (
+        Alias,
+        Revision,
+    )
 
 ALARM = "alarm"
 """Who ends a split, where nobody does."""

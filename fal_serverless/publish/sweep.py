@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from fal_serverless.publish.state import Functions, Registry
+    from fal_serverless.publish.services import Functions, Registry
 
 
 def sweep(registry: Registry, functions: Functions, owner: str, function: str) -> None:

@@ -15,7 +15,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from fal_serverless.logs import LogEvent
-    from fal_serverless.publish.state import Alias, LiveFunction, Registry, Revision
+    from fal_serverless.publish.services import Registry
+    from fal_serverless.publish.state import (
+        Alias,
+        LiveFunction,
+        Revision,
+    )
     from fal_serverless.usage.metrics import Answers, Told
     from fal_serverless.usage.model import Row, Versions, Window
     from fal_serverless.usage.prices import Prices
