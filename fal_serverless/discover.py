@@ -7,11 +7,12 @@ import importlib.util
 import os
 import sys
 import sysconfig
+import traceback
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fal_serverless.errors import DiscoveryError, did_you_mean
+from fal_serverless.errors import DiscoveryError, FalServerlessError, did_you_mean
 from fal_serverless.function import IsolatedFunction
 
 if TYPE_CHECKING:
@@ -103,6 +104,10 @@ def load_module(path: Path) -> ModuleType:
             reason=f"it called exit({error.code!r})",
             hint="put what should only run as a script under: if __name__ == '__main__':",
         ) from error
+    except FalServerlessError as error:
+        # It says already what is wrong with the decorator, and what to write instead.
+        error.reason = f"{error.reason} ({_place(error, path)})"
+        raise
     except Exception as error:
         missing = isinstance(error, ModuleNotFoundError)
         raise DiscoveryError(
@@ -115,6 +120,13 @@ def load_module(path: Path) -> ModuleType:
             ),
         ) from error
     return module
+
+
+def _place(error: BaseException, path: Path) -> str:
+    """Where in ``path`` the error came from; the file alone if it was in none of its lines."""
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if frame.filename == str(path)]
+    return f"{path.name}, line {lines[-1]}" if lines else path.name
 
 
 def _check_file(path: Path) -> Path:

@@ -58,7 +58,7 @@ def check_alias(alias: str, user_id: str) -> str:
         raise UsageError(
             failed,
             reason="an alias has only a-z, 0-9 and '-', and begins and ends with a letter or digit",
-            hint=f"use --alias {suggestion}" if suggestion else "use a name such as 'predict'",
+            hint=f"use '{suggestion}'" if suggestion else "use a name such as 'predict'",
         )
     return alias
 

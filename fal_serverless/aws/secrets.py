@@ -53,7 +53,9 @@ class SecretStore:
             raise UsageError(
                 f"The value of '{name}' cannot be stored.",
                 reason=f"it has {size:,} bytes, and a parameter holds 1 to {VALUE_MAX_BYTES:,}",
-                hint="store what is larger in S3, and its address here",
+                hint="store what is larger in S3, and its address here"
+                if size
+                else "type or pipe it",
             )
         try:
             with translated(f"Storing the secret '{name}'"):

@@ -157,21 +157,25 @@ def send(space: Workspace, prepared: Prepared, built: Package, *, message: str) 
 def list_(ctx: typer.Context) -> None:
     """List the revisions, newest first."""
     space = connect(ctx)
-    pointing = {item.revision: item.name for item in space.registry.aliases(space.user)}
+    pointing: dict[str, list[str]] = {}
+    for item in space.registry.aliases(space.user):
+        pointing.setdefault(item.revision, []).append(item.name)
     rows = [
         {
             "name": item.name,
             "revision": item.id,
-            "alias": pointing.get(item.id),
+            "alias": pointing.get(item.id, [None])[0],
+            "aliases": pointing.get(item.id, []),
             "auth": item.auth,
             "created_at": item.created_at,
-            "url": space.url(pointing.get(item.id, item.id)) if item.mode != "call" else None,
+            "url": space.url(pointing.get(item.id, [item.id])[0]) if item.mode != "call" else None,
         }
         for item in space.registry.revisions(space.user)
     ]
     if settings_of(ctx).json:
         render.document({"functions": rows})
         return
+    rows = [{**row, "alias": ", ".join(pointing.get(str(row["revision"]), []))} for row in rows]
     columns = ("name", "revision", "alias", "auth", "created_at", "url")
     render.table(columns, rows, "Nothing is served yet.")
 

@@ -115,12 +115,22 @@ _option = partial(typer.Option, allow_from_autoenv=False)
 
 def main(
     ctx: typer.Context,
-    local: Annotated[bool, _option("--local", help="Use the embedded stack.")] = False,
-    profile: Annotated[str, _option(help="AWS profile; 'local' is the embedded stack.")] = "",
-    region: Annotated[str, _option(help="AWS Region.")] = "",
-    stack: Annotated[str, _option(help="Name of the CloudFormation stack.")] = "",
-    json: Annotated[bool, _option("--json", help="Print one JSON document.")] = False,
-    debug: Annotated[bool, _option("--debug", help="Print tracebacks.")] = False,
+    local: Annotated[
+        bool, _option("--local", help="Use the embedded stack.  [env var: FAL_LOCAL]")
+    ] = False,
+    profile: Annotated[
+        str, _option(help="AWS profile; 'local' is the embedded stack.  [env var: FAL_PROFILE]")
+    ] = "",
+    region: Annotated[str, _option(help="AWS Region.  [env var: FAL_REGION]")] = "",
+    stack: Annotated[
+        str, _option(help="Name of the CloudFormation stack.  [env var: FAL_STACK]")
+    ] = "",
+    json: Annotated[
+        bool, _option("--json", help="Print one JSON document.  [env var: FAL_JSON]")
+    ] = False,
+    debug: Annotated[
+        bool, _option("--debug", help="Print tracebacks.  [env var: FAL_DEBUG]")
+    ] = False,
     version: Annotated[  # noqa: ARG001 - its callback does the work
         bool, _option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
@@ -163,6 +173,9 @@ def execute(arguments: Sequence[str]) -> int:
     as_json = "--json" in words or settings.is_on(os.environ.get("FAL_JSON", ""))
     try:
         result: Any = build(words)(words, standalone_mode=False, prog_name="fal-serverless")
+        if result == INTERRUPTED:
+            # Typer makes this status of Ctrl-C in a command, and says nothing.
+            raise KeyboardInterrupt
     except FalServerlessError as failure:
         if debug:
             traceback.print_exception(failure)

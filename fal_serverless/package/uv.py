@@ -98,7 +98,9 @@ def platform_of(environment: Environment) -> str:
 
 
 _NO_WHEEL = re.compile(r"building from source is disabled|no (?:usable |compatible )?wheels?\b")
-_MISSING = re.compile(r"there are no versions of|not found in the package registry")
+_MISSING = re.compile(
+    r"there (?:are no versions|is no version) of|not found in the package registry"
+)
 _NETWORK = re.compile(r"error sending request|dns error|Connection refused|timed out|network")
 
 
@@ -135,5 +137,7 @@ def _useful(text: str) -> str:
     """uv's message on one line, without its decoration and addresses."""
     lines = [line.strip(" ×╰─▶│├hint:") for line in text.splitlines() if line.strip()]
     lines = [line for line in lines if line and not line.startswith(("WARNING", "warning:"))]
+    lines = [line.removeprefix("error: ").removeprefix("cause: ") for line in lines]
     joined = " ".join(" ".join(lines).split()) or "it says nothing"
+    joined = joined.replace("resolving dependencies Because", "resolving dependencies: because")
     return re.sub(r"(?:https?|file)://\S+", "…", joined)[:600]

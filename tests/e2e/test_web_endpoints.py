@@ -188,7 +188,7 @@ def test_an_alias_moves_between_functions(stack: Stack, tmp_path):
         (
             ("function", "serve", str(EXAMPLES / "hello.py"), "hello", "--alias", "my_hello"),
             2,
-            "use --alias my-hello",
+            "use 'my-hello'",
         ),
         (
             ("function", "serve", str(EXAMPLES / "hello.py"), "hello", "--auth", "pubic"),

@@ -91,6 +91,7 @@ def test_another_architecture_and_the_check_of_it(tmp_path):
     [
         (("flask==3.0.0", "werkzeug==0.1"), "exclude each other"),
         (("no-such-package-of-anybody-xyz",), "name and version"),
+        (("flask==99.0",), "name and version"),
         (("pycrypto",), "wheels"),
     ],
 )
@@ -99,3 +100,4 @@ def test_what_cannot_be_resolved(tmp_path, requirements, hint):
         resolve(Environment(requirements=requirements), tmp_path, run_uv)
     assert hint in caught.value.hint
     assert "://" not in caught.value.reason
+    assert "error:" not in caught.value.reason

@@ -65,6 +65,20 @@ def test_rules_keep_a_number_that_can_be_written_down(option, number, capsys):
         assert f"Invalid value for '{option}'" in capsys.readouterr().err
 
 
+def test_help_names_the_variables_of_global_options(capsys):
+    assert execute(["--help"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    for name in ("local", "profile", "region", "stack", "json", "debug"):
+        assert f"[env var: FAL_{name.upper()}]" in said
+
+
+def test_an_interrupted_command_says_so(tmp_path, capsys):
+    file = tmp_path / "model.py"
+    file.write_text("raise KeyboardInterrupt\n")
+    status = execute(["--local", "function", "serve", str(file), "f"])
+    assert (status, capsys.readouterr().err) == (130, "Interrupted; URLs that worked still do.\n")
+
+
 def test_settings(tmp_path):
     (tmp_path / "config.toml").write_text('region = "eu-west-1"\nstack = "file"\n')
     environ = {"FAL_HOME": str(tmp_path), "FAL_STACK": "variable", "FAL_JSON": "1"}

@@ -25,8 +25,8 @@ def test_good_aliases_are_kept(alias: str) -> None:
     ("alias", "reason", "hint"),
     [
         ("", "empty", "--alias"),
-        ("call_text", "a-z, 0-9", "--alias call-text"),
-        ("-a", "begins and ends", "--alias a"),
+        ("call_text", "a-z, 0-9", "'call-text'"),
+        ("-a", "begins and ends", "'a'"),
         ("Ä", "a-z", "'predict'"),
         (REVISION, "revision id", "UUID"),
         ("a" * 56, "room for 55", "--alias " + "a" * 55),

@@ -135,6 +135,17 @@ def test_files_of_the_bundle(tmp_path):
         )
 
 
+def test_what_a_decorator_refuses_is_said_once_with_its_line(tmp_path):
+    file = tmp_path / "model.py"
+    file.write_text(
+        "from fal_serverless import isolated\n\n@isolated(requirments=[])\ndef f(): ...\n"
+    )
+    with pytest.raises(SpecError, match="no option 'requirments'") as caught:
+        discover(file, "f")
+    assert caught.value.reason == "'f' is decorated with it (model.py, line 3)"
+    assert caught.value.hint == "did you mean 'requirements'?"
+
+
 def test_discovery(tmp_path):
     (tmp_path / "pkg_inner.py").write_text("value = 1\n")
     file = tmp_path / "found_here.py"
