@@ -113,8 +113,24 @@ def _told(message: str) -> dict[str, Any]:
         told = json.loads(found[1]) if found else {}
     except ValueError:
         return {}
-    known = isinstance(told, dict) and {"schedule", "execution", "at"} <= told.keys()
-    return told if known else {}
+    return told if isinstance(told, dict) and _is_runtimes(told) else {}
+
+
+def _is_runtimes(told: dict[str, Any]) -> bool:
+    """Whether a line is of the runtime's form; a function may print what begins like one."""
+    texts = ("schedule", "execution", "scheduled_at", "at")
+    if not all(isinstance(told.get(name), str) for name in texts):
+        return False
+    seconds = told.get("seconds")
+    if not isinstance(told.get("error"), (str, type(None))) or isinstance(seconds, bool):
+        return False
+    if not isinstance(seconds, (int, float, type(None))):
+        return False
+    try:
+        began = datetime.fromisoformat(told["at"].replace("Z", "+00:00"))
+    except ValueError:
+        return False
+    return began.tzinfo is not None
 
 
 def _moment(seconds: float) -> str:

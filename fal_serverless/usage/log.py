@@ -23,7 +23,11 @@ if TYPE_CHECKING:
     from fal_serverless.usage.prices import Prices
 
 _REPORT = re.compile(r"REPORT RequestId: \S+")
-_FIGURE = re.compile(r"(Billed Duration|Duration|Memory Size|Init Duration): ([0-9.]+) (?:ms|MB)")
+# What a function prints may begin like Lambda's line, and say what is no number.
+_FIGURE = re.compile(
+    r"(Billed Duration|Duration|Memory Size|Init Duration): "
+    r"([0-9]{1,9}(?:\.[0-9]{1,9})?) (?:ms|MB)"
+)
 _BEGUN = re.compile(r"fal-request \S+ ([a-z0-9-]+)( \(first\))?\s*")
 _FAILED = re.compile(r"fal-failed [0-9]{3}\b")
 _LOST = re.compile(

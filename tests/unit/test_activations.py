@@ -45,6 +45,25 @@ def test_a_run_that_went_well():
     assert (run.ended_at, run.requests) == ("2026-03-01T12:00:07.000Z", ("r1",))
 
 
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"at": []},
+        {"at": "never"},
+        {"at": "2026-03-01T12:00:05"},
+        {"scheduled_at": None},
+        {"execution": 5},
+        {"outcome": "failed", "error": {"a": 1}},
+        {"outcome": "ok", "seconds": "long"},
+        {"outcome": "ok", "seconds": True},
+    ],
+)
+def test_what_a_function_prints_in_this_form_is_none_of_its_runs(more):
+    about = {"schedule": "s1", "execution": "e2", "scheduled_at": BEGUN, "at": BEGUN, **more}
+    (run,) = runs(*framed("r1", told(), "fal-cron " + json.dumps(about), ended()))
+    assert (run.id, run.outcome, run.seconds) == ("e1", "ok", 1.5)
+
+
 def test_a_run_that_raised():
     (run,) = runs(*framed("r1", told(), "Traceback", ended(outcome="failed", error="KeyError")))
     assert (run.outcome, run.error) == ("failed", "KeyError")

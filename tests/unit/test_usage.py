@@ -51,6 +51,13 @@ def test_a_run_as_lambda_writes_it():
     assert (run.duration, run.billed, run.cold) == (12.3, 13, False)
 
 
+@pytest.mark.parametrize("figure", ["1.2.3", ".", "9" * 400, "1e309", "-5", "nan"])
+def test_a_line_like_lambdas_that_says_no_number_is_none(figure):
+    printed = f"REPORT RequestId: r0\tDuration: {figure} ms\tBilled Duration: {figure} ms\n"
+    (run,) = log.runs("fal-f", a_run("fal-request id-1 web\n", printed))
+    assert (run.label, run.duration, run.billed) == ("web", 12.3, 13)
+
+
 @pytest.mark.parametrize(
     "line",
     [
