@@ -21,6 +21,8 @@ _START = re.compile(r"START RequestId: (\S+)(?: Version: (\S+))?")
 _FRAME = re.compile(r"(END|REPORT|START) RequestId: (\S+)")
 _ERROR = re.compile(
     r"Traceback \(most recent call last\)|\[ERROR\]|Task timed out|Runtime exited|"
+    # The embedded stack's emulator says it so.
+    r"Worker process died|Worker returned no response|No JSON response from worker|"
     r"^(?:[A-Za-z_]\w*\.)*[A-Za-z_]\w*(?:Error|Exception|Exit|Interrupt)\b|"
     r"Status: (?:error|timeout)"
 )

@@ -81,7 +81,7 @@ def show(
             }
         )
         return
-    _draw(rows, used, since)
+    _draw(rows, used, since, priced=not no_cost)
     for note in notes:
         render.note(note)
 
@@ -225,9 +225,12 @@ def _total(rows: Sequence[Row]) -> dict[str, Any]:
     }
 
 
-def _draw(rows: Sequence[Row], used: Sequence[Mapping[str, Any]], since: str) -> None:
+def _draw(
+    rows: Sequence[Row], used: Sequence[Mapping[str, Any]], since: str, *, priced: bool
+) -> None:
     counts = ("requests", "errors", "throttled", "cold starts")
-    columns = ("alias", *counts, *PERCENTILES, "GB-s", "cost (estimated)", "over time")
+    cost = ("cost (estimated)",) if priced else ()
+    columns = ("alias", *counts, *PERCENTILES, "GB-s", *cost, "over time")
     drawn = [_cells(row) for row in rows]
     if len(rows) > 1:
         total = _total(rows)

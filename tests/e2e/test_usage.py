@@ -87,7 +87,10 @@ def test_usage_for_people(stack: Stack, sent):
     assert line.rstrip()[-1] in "▁▂▃▄▅▆▇█"
     assert "From the log" in shown.errors
     assert "no free tier" in shown.errors
-    assert "$" not in stack.run("usage", "--no-cost").output
+    free = stack.run("usage", "--no-cost").output
+    assert "GB-s" in free
+    assert "$" not in free
+    assert "cost" not in free
 
 
 def test_workers(stack: Stack, sent):

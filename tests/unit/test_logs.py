@@ -96,3 +96,12 @@ def test_how_long_ago():
     assert logs.beginning("99y", 7200.0) == 0
     with pytest.raises(UsageError, match="not a duration"):
         logs.beginning("0m", 0)
+
+
+@pytest.mark.parametrize(
+    "said", ["Runtime exited with error: exit status 3", "Worker process died"]
+)
+def test_a_death_is_an_error_on_lambda_and_on_the_emulator(said):
+    begun, died = LogEvent("1", 1, "s", "fal-request a", "r1"), LogEvent("2", 2, "s", said, "r1")
+    well = LogEvent("3", 3, "s", "fal-request b", "r2")
+    assert choose([begun, died, well], request="", errors=True) == [begun, died]
