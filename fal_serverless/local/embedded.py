@@ -116,9 +116,14 @@ class Embedded:
             )
             self._write(saved)
             self._tell("start the emulator")
-            running = emulator.launch(self._home, saved.emulator_port, auth=auth)
+            # Written down at once: should this be killed, the next start ends what it began.
+            running = emulator.launch(
+                self._home,
+                saved.emulator_port,
+                lambda process: self._write(replace(saved, emulator=process)),
+                auth=auth,
+            )
             saved = replace(saved, emulator=running)
-            self._write(saved)
             saved = self._gateways(saved, self._deploy(saved))
             return self._status(saved)
 
@@ -221,15 +226,27 @@ class Embedded:
         endpoint = f"http://127.0.0.1:{saved.emulator_port}"
         self._tell("start the gateway")
         log = self._home / "logs" / "gateway.log"
-        started = gateway.launch(log, endpoint, outputs, saved.gateway_port)
-        saved = replace(saved, gateway=started, table=outputs.table)
-        self._write(saved)
+        saved = replace(saved, table=outputs.table)
+        started = gateway.launch(
+            log,
+            endpoint,
+            outputs,
+            saved.gateway_port,
+            lambda process: self._write(replace(saved, gateway=process)),
+        )
+        saved = replace(saved, gateway=started)
         if saved.certificate:
             log = self._home / "logs" / "https.log"
             pair = (saved.certificate, saved.certificate_key)
-            secure = gateway.launch(log, endpoint, outputs, saved.https_port, *pair)
+            secure = gateway.launch(
+                log,
+                endpoint,
+                outputs,
+                saved.https_port,
+                lambda process: self._write(replace(saved, https=process)),
+                *pair,
+            )
             saved = replace(saved, https=secure)
-            self._write(saved)
         return saved
 
     def _stop(self, saved: _Saved) -> None:

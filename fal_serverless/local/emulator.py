@@ -19,6 +19,7 @@ from fal_serverless.package.files import write_atomically
 from fal_serverless.package.uv import run_uv
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from fal_serverless.local.processes import Process
@@ -68,8 +69,13 @@ def environment(folder: Path) -> Path:
     return python
 
 
-def launch(home: Path, port: int, *, auth: bool = False) -> Process:
+def launch(
+    home: Path, port: int, note: Callable[[Process], None], *, auth: bool = False
+) -> Process:
     """Start the emulator on ``port`` and wait until it answers.
+
+    Args:
+        note: is told of the process at once, so that it is known if this one is killed meanwhile.
 
     Raises:
         LocalStackError: it ended or did not answer; the end of its log is the reason.
@@ -102,6 +108,7 @@ def launch(home: Path, port: int, *, auth: bool = False) -> Process:
         log=log,
         port=port,
     )
+    note(process)
     wait(process, f"http://127.0.0.1:{port}/_localstack/health", "The emulator", log)
     return process
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from fal_serverless.local import emulator, processes
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from fal_serverless.local.processes import Process
@@ -18,12 +19,19 @@ DOMAIN = "gateway.localhost"
 
 
 def launch(
-    log: Path, endpoint: str, outputs: Outputs, port: int, certificate: str = "", key: str = ""
+    log: Path,
+    endpoint: str,
+    outputs: Outputs,
+    port: int,
+    note: Callable[[Process], None],
+    certificate: str = "",
+    key: str = "",
 ) -> Process:
     """Start a gateway on ``port``, and wait until it answers.
 
     Args:
         endpoint: of the emulator.
+        note: is told of the process at once, as by ``emulator.launch``.
         certificate: file for https, with the file of its key; without, it speaks http.
 
     Raises:
@@ -47,6 +55,7 @@ def launch(
     if certificate:
         command += ["--certificate", certificate, "--certificate-key", key]
     process = processes.start(command, environ=variables, cwd=log.parent, log=log, port=port)
+    note(process)
     url = f"{'https' if certificate else 'http'}://127.0.0.1:{port}/_fal/health"
     try:
         emulator.wait(process, url, "The gateway", log)

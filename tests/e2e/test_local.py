@@ -6,13 +6,14 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import EXAMPLES, Stack
+from tests.e2e.conftest import COMMAND, EXAMPLES, Stack
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
@@ -56,6 +57,7 @@ def test_life_of_a_stack(own: Stack):
     _kill(own, "emulator")
     assert own.run("local", "status", "--json").json()["state"] == "degraded"
     own.run("local", "reset")
+    _kill_while_it_starts(own)
     own.run("local", "start")
     assert own.run("function", "list", "--json").json()["functions"] == []
 
@@ -86,6 +88,23 @@ def _queued(own: Stack, started: dict, alias: str) -> int:
             return answer.status
         time.sleep(0.2)
     return 202
+
+
+def _kill_while_it_starts(own: Stack) -> None:
+    """``local start``, which is killed while the emulator that it began does not answer yet."""
+    log = Path(own.environ["FAL_HOME"]) / "local" / "logs" / "emulator.log"
+    before = log.stat().st_size
+    starting = subprocess.Popen(
+        [COMMAND, "local", "start"],
+        env=own.environ,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 60
+    while log.stat().st_size == before and time.monotonic() < deadline:
+        time.sleep(0.01)
+    starting.kill()
+    starting.wait()
 
 
 def _kill(own: Stack, part: str) -> None:
