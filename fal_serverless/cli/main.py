@@ -184,7 +184,7 @@ def execute(arguments: Sequence[str]) -> int:
         render.error(failure, as_json=as_json)
         return failure.exit_code
     except (KeyboardInterrupt, typer.Abort):
-        render.note("Interrupted; URLs that worked still do.")
+        _tell_interrupted(as_json=as_json)
         return INTERRUPTED
     except Exception as failure:
         wrong = context.usage_error(failure)
@@ -193,6 +193,19 @@ def execute(arguments: Sequence[str]) -> int:
         render.error(wrong, as_json=as_json)
         return UsageError.exit_code
     return result if isinstance(result, int) else 0
+
+
+def _tell_interrupted(*, as_json: bool) -> None:
+    if as_json:
+        described = {
+            "code": "interrupted",
+            "message": "Interrupted.",
+            "reason": "somebody ended the command",
+            "hint": "URLs that worked still do; run it again, which finishes what it began",
+        }
+        render.document({"error": described})
+        return
+    render.note("Interrupted; URLs that worked still do.")
 
 
 def run() -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import typer
 
 from fal_serverless import settings
-from fal_serverless.cli.main import GROUPS, build, execute, hoist
+from fal_serverless.cli.main import GROUPS, INTERRUPTED, build, execute, hoist
 from fal_serverless.errors import UsageError
 from fal_serverless.users import principal, user_id_candidates
 
@@ -77,6 +79,15 @@ def test_an_interrupted_command_says_so(tmp_path, capsys):
     file.write_text("raise KeyboardInterrupt\n")
     status = execute(["--local", "function", "serve", str(file), "f"])
     assert (status, capsys.readouterr().err) == (130, "Interrupted; URLs that worked still do.\n")
+
+
+def test_an_interruption_is_a_document_too(tmp_path, capsys):
+    (tmp_path / "model.py").write_text("raise KeyboardInterrupt\n")
+    words = ["function", "serve", str(tmp_path / "model.py"), "predict"]
+    assert execute(words) == INTERRUPTED
+    assert "Interrupted" in capsys.readouterr().err
+    assert execute([*words, "--json"]) == INTERRUPTED
+    assert json.loads(capsys.readouterr().out)["error"]["code"] == "interrupted"
 
 
 def test_settings(tmp_path):
