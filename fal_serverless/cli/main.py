@@ -184,7 +184,8 @@ def execute(arguments: Sequence[str]) -> int:
         render.error(failure, as_json=as_json)
         return failure.exit_code
     except (KeyboardInterrupt, typer.Abort):
-        _tell_interrupted(as_json=as_json)
+        # What is followed ends so, and a document more would be taken for an event.
+        _tell_interrupted(as_json=as_json and "--follow" not in words and "-f" not in words)
         return INTERRUPTED
     except Exception as failure:
         wrong = context.usage_error(failure)
