@@ -50,7 +50,8 @@ def show(
     for event in chosen:
         render.line(logs.shown(event))
     if not chosen:
-        render.note(f"Nothing was logged in the last {since}.")
+        what = f" of request '{request}'" if request else ""
+        render.note(f"Nothing was logged{what} in the last {since}.")
 
 
 def _follow(space: Workspace, wanted: dict[str, str], start: int, *, as_json: bool) -> None:

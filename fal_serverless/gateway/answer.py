@@ -19,6 +19,8 @@ QUEUE = (
     "for work that takes longer, send the request to the queue: "
     "POST /fal/queue/submit/ on the same address"
 )
+# API Gateway's limit of an HTTP API's integration: no longer timeout helps a direct request.
+_DIRECT_MAX_S = 30
 LIMIT = f"{PAYLOAD_MAX:,} bytes"
 # RFC 9110, 5.6.2 and 5.5: what uvicorn and API Gateway can send.
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -108,7 +110,7 @@ def _of_failure(payload: bytes, route: Route) -> Response:
     said = said if isinstance(said, dict) else {}
     message, kind = str(said.get("errorMessage", "")), str(said.get("errorType", ""))
     if "Task timed out" in message or kind == "Sandbox.Timedout":
-        return error(504, f"The function exceeded its timeout of {route.timeout} s; {QUEUE}.")
+        return error(504, f"The function exceeded its timeout of {route.timeout} s; {_way(route)}.")
     if kind == "Function.ResponseSizeTooLarge" or "maximum allowed payload size" in message:
         return error(
             502,
@@ -123,6 +125,14 @@ def _of_failure(payload: bytes, route: Route) -> Response:
         "not start. Its log says more.",
         **more,
     )
+
+
+def _way(route: Route) -> str:
+    """The way out of the function's own timeout: a longer one where that helps, and the queue."""
+    if route.timeout >= _DIRECT_MAX_S:
+        return QUEUE
+    longer = f"raise it with @isolated(timeout=...), up to {_DIRECT_MAX_S} for a direct request"
+    return f"{longer}; {QUEUE}"
 
 
 def _size_in(message: str) -> str:

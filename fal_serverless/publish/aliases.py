@@ -10,6 +10,8 @@ from fal_serverless.publish.state import HISTORY_MAX, Alias, Event, Move, Route
 from fal_serverless.publish.sweep import sweep
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from fal_serverless.publish.services import Alarms, Functions, Registry
     from fal_serverless.publish.state import Revision
     from fal_serverless.spec import Auth
@@ -255,14 +257,7 @@ def delete_revisions(
         return
     owner, function = revisions[0].owner, revisions[0].function
     doomed = {item.id for item in revisions}
-    for alias in registry.aliases(owner):
-        used = {alias.revision, alias.split[0] if alias.split else alias.revision}
-        if used & doomed:
-            raise ConflictError(
-                f"Revision '{next(iter(used & doomed))}' is in use.",
-                reason=f"alias '{alias.name}' points at it",
-                hint=f"move it first, or run: fal-serverless alias delete {alias.name}",
-            )
+    _check_unnamed(registry.aliases(owner), doomed)
     check_unscheduled(registry.schedules(owner), doomed)
     for item in revisions:
         registry.delete_revision(owner, item.id)
@@ -271,6 +266,26 @@ def delete_revisions(
         functions.delete(function)
         return
     sweep(registry, functions, owner, function)
+
+
+def _check_unnamed(known: Iterable[Alias], doomed: set[str]) -> None:
+    """Raises ConflictError, naming all of them, when aliases need revisions. Pure."""
+    used: dict[str, str] = {}
+    for alias in known:
+        for revision in (alias.revision, *(alias.split[:1] if alias.split else ())):
+            if revision in doomed:
+                used.setdefault(alias.name, revision)
+    if not used:
+        return
+    first = next(iter(used))
+    each = f"it first, or run: fal-serverless alias delete {first}"
+    if len(used) > 1:
+        each = "them first, or for each of them run: fal-serverless alias delete NAME"
+    raise ConflictError(
+        "Revisions are in use." if len(used) > 1 else f"Revision '{used[first]}' is in use.",
+        reason=", ".join(f"alias '{name}' points at '{used[name]}'" for name in sorted(used)),
+        hint=f"move {each}",
+    )
 
 
 def _put_back(registry: Registry, functions: Functions, gone: Revision, name: str) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -135,6 +136,15 @@ def test_timeouts_of_the_function_name_the_queue() -> None:
     assert "30 s" in detail(response)
     assert "/fal/queue/submit/" in detail(response)
     assert response.revision == "rev-1"
+
+
+@pytest.mark.parametrize(("timeout", "told"), [(2, True), (29, True), (30, False), (900, False)])
+def test_a_timeout_below_the_limit_of_api_gateway_can_be_raised(timeout: int, told: bool) -> None:
+    payload = json.dumps({"errorMessage": "Task timed out after 2.00 s"}).encode()
+    result = InvokeResult("answered", 200, function_error="Unhandled", payload=payload)
+    response = of_result(result, replace(ROUTE, timeout=timeout), "POST", waited=29)
+    assert ("timeout=" in detail(response)) is told
+    assert "/fal/queue/submit/" in detail(response)
 
 
 def test_deadlines_of_the_gateway_name_the_queue() -> None:

@@ -179,3 +179,14 @@ def test_an_alias_that_never_settles_is_an_error(world):
     world.registry = restless
     with pytest.raises(ConflictError, match="could not be moved"):
         world.move("two", known=world.alias)
+
+
+def test_revisions_in_use_are_refused_with_every_alias(world):
+    again = an_alias(name="b", revision="one", split=("two", 10))
+    assert world.registry.put_alias(
+        again, aliases.alias_route(again, REVISIONS["one"]), expected=None
+    )
+    doomed = (REVISIONS["two"], REVISIONS["three"])
+    with pytest.raises(ConflictError) as refused:
+        aliases.delete_revisions(world.registry, world.functions, doomed)
+    assert refused.value.reason == "alias 'a' points at 'three', alias 'b' points at 'two'"
