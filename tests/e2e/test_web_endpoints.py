@@ -81,7 +81,9 @@ def test_a_revoked_key_stops_working(stack: Stack):
     time.sleep(5)
     assert stack.call("revoked", body={}, headers=key).status == 401
     listed = stack.run("key", "list", "--json").json()["keys"]
-    assert made["key_id"] not in [item["key_id"] for item in listed]
+    states = {item["key_id"]: item["state"] for item in listed}
+    assert states[made["key_id"]] == "revoked"
+    assert states[stack.key["X-Fal-Key-Id"]] == "live"
     assert all("key_secret" not in item for item in listed)
 
 

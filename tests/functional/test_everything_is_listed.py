@@ -62,7 +62,8 @@ def world(tmp_path_factory):
         patch.setenv("FAL_HOME", str(tmp_path_factory.mktemp("home")))
         a_stack()
         client = boto3.client("dynamodb", REGION)
-        a_table(client)
+        a_table(client, "registry", "pk", "sk")
+        a_table(client, "requests", "pk")
         identity = boto3.client("sts", REGION).get_caller_identity()["Arn"]
         registry = RegistryTable(client, "registry")
         user = registry.user_id(identity)
@@ -76,7 +77,8 @@ def world(tmp_path_factory):
 
 def a_stack() -> None:
     """A stack with the outputs of the template, and one small resource."""
-    values = {**dict.fromkeys(TEMPLATE["Outputs"], "30"), "TableName": "registry", "Domain": "-"}
+    values = dict.fromkeys(TEMPLATE["Outputs"], "30")
+    values |= {"TableName": "registry", "RequestsTableName": "requests", "Domain": "-"}
     template = {
         "AWSTemplateFormatVersion": "2010-09-09",
         "Resources": {"Topic": {"Type": "AWS::SNS::Topic"}},
@@ -87,15 +89,14 @@ def a_stack() -> None:
     )
 
 
-def a_table(client) -> None:
-    names = ("pk", "sk")
+def a_table(client, table: str, *names: str) -> None:
     client.create_table(
-        TableName="registry",
+        TableName=table,
         BillingMode="PAY_PER_REQUEST",
         AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in names],
         KeySchema=[
-            {"AttributeName": "pk", "KeyType": "HASH"},
-            {"AttributeName": "sk", "KeyType": "RANGE"},
+            {"AttributeName": name, "KeyType": kind}
+            for name, kind in zip(names, ("HASH", "RANGE"), strict=False)
         ],
     )
 
