@@ -5,13 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fal_serverless.errors import ConflictError, NotFoundError, UsageError, did_you_mean
-from fal_serverless.publish.schedules import check_answers, check_unscheduled
+from fal_serverless.publish.schedules import check_answers
 from fal_serverless.publish.state import HISTORY_MAX, Alias, Event, Move, Route
-from fal_serverless.publish.sweep import sweep
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from fal_serverless.publish.services import Alarms, Functions, Registry
     from fal_serverless.publish.state import Revision
     from fal_serverless.spec import Auth
@@ -239,52 +236,6 @@ def _missing(registry: Registry, owner: str, name: str) -> NotFoundError:
         hint=did_you_mean(name, names)
         if names
         else "make one with: fal-serverless function serve FILE FUNC --alias NAME",
-    )
-
-
-def delete_revisions(
-    registry: Registry, functions: Functions, revisions: tuple[Revision, ...]
-) -> None:
-    """Delete revisions of one Lambda function, and the function when none is left.
-
-    Routes go before versions, so that a URL is gone before what it leads to is. The caller holds
-    the Lambda function's lease.
-
-    Raises:
-        ConflictError: an alias or a schedule still needs one of them; nothing was deleted.
-    """
-    if not revisions:
-        return
-    owner, function = revisions[0].owner, revisions[0].function
-    doomed = {item.id for item in revisions}
-    _check_unnamed(registry.aliases(owner), doomed)
-    check_unscheduled(registry.schedules(owner), doomed)
-    for item in revisions:
-        registry.delete_revision(owner, item.id)
-    left = {item.version for item in registry.revisions(owner) if item.function == function}
-    if not left:
-        functions.delete(function)
-        return
-    sweep(registry, functions, owner, function)
-
-
-def _check_unnamed(known: Iterable[Alias], doomed: set[str]) -> None:
-    """Raises ConflictError, naming all of them, when aliases need revisions. Pure."""
-    used: dict[str, str] = {}
-    for alias in known:
-        for revision in (alias.revision, *(alias.split[:1] if alias.split else ())):
-            if revision in doomed:
-                used.setdefault(alias.name, revision)
-    if not used:
-        return
-    first = next(iter(used))
-    each = f"it first, or run: fal-serverless alias delete {first}"
-    if len(used) > 1:
-        each = "them first, or for each of them run: fal-serverless alias delete NAME"
-    raise ConflictError(
-        "Revisions are in use." if len(used) > 1 else f"Revision '{used[first]}' is in use.",
-        reason=", ".join(f"alias '{name}' points at '{used[name]}'" for name in sorted(used)),
-        hint=f"move {each}",
     )
 
 

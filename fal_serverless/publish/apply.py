@@ -13,7 +13,7 @@ from fal_serverless.publish.lease import Held, lease
 from fal_serverless.publish.plan import effective_auth
 from fal_serverless.publish.prune import prune
 from fal_serverless.publish.retention import spared
-from fal_serverless.publish.state import Code, LiveFunction, Revision, Route
+from fal_serverless.publish.state import Code, LiveFunction, Revision, route_of
 from fal_serverless.publish.sweep import sweep
 
 if TYPE_CHECKING:
@@ -314,22 +314,6 @@ def _recorded(run: _Run) -> Revision:
     if run.revision is None:
         raise AssertionError("the version is published before its revision is recorded")
     return run.revision
-
-
-def route_of(revision: Revision) -> Route | None:
-    """The route of a revision's own URL; what is neither served nor exposed has none."""
-    if revision.mode == "call":
-        return None
-    return Route(
-        owner=revision.owner,
-        label=revision.id,
-        function=revision.function,
-        qualifier=revision.version,
-        auth=revision.auth,
-        mode=revision.mode,
-        timeout=revision.timeout,
-        revision=revision.id,
-    )
 
 
 def revision_time(clock: Clock) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from fal_serverless.publish.aliases import delete_revisions
 from fal_serverless.publish.lease import PATIENCE_SECONDS, lease
+from fal_serverless.publish.removal import delete_revisions
 from fal_serverless.publish.retention import needed, pointing_at
 
 if TYPE_CHECKING:

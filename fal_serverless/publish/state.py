@@ -276,6 +276,22 @@ class Code:
     image: str = ""
 
 
+def route_of(revision: Revision) -> Route | None:
+    """The route of a revision's own URL; what is neither served nor exposed has none."""
+    if revision.mode == "call":
+        return None
+    return Route(
+        owner=revision.owner,
+        label=revision.id,
+        function=revision.function,
+        qualifier=revision.version,
+        auth=revision.auth,
+        mode=revision.mode,
+        timeout=revision.timeout,
+        revision=revision.id,
+    )
+
+
 def newest_first(revisions: Iterable[Revision]) -> tuple[Revision, ...]:
     """Revisions by creation time, the newest first."""
     return tuple(sorted(revisions, key=lambda item: item.created_at, reverse=True))

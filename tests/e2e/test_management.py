@@ -13,8 +13,7 @@ from fal_serverless import keys
 from fal_serverless.aws.registry import RegistryTable
 from fal_serverless.aws.session import emulator_session
 from fal_serverless.publish import aliases
-from fal_serverless.publish.apply import route_of
-from fal_serverless.publish.state import Alias
+from fal_serverless.publish.state import Alias, route_of
 from tests.fakes import a_revision
 
 if TYPE_CHECKING:

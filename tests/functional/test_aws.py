@@ -13,8 +13,7 @@ from fal_serverless.aws.registry import RegistryTable
 from fal_serverless.aws.session import from_botocore, from_client_error, open_session
 from fal_serverless.errors import AuthError, AwsError, ConflictError, NotFoundError
 from fal_serverless.keys import KeyRecord
-from fal_serverless.publish.apply import route_of
-from fal_serverless.publish.state import Alias
+from fal_serverless.publish.state import Alias, route_of
 from tests import fakes
 from tests.fakes import OWNER
 

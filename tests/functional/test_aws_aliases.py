@@ -12,10 +12,9 @@ from fal_serverless.aws import records
 from fal_serverless.aws.alarms import MetricAlarms, metrics
 from fal_serverless.aws.lambdas import LambdaFunctions
 from fal_serverless.errors import AuthError, ConflictError
-from fal_serverless.publish import aliases, moves, splits
-from fal_serverless.publish.apply import route_of
+from fal_serverless.publish import aliases, moves, removal, splits
 from fal_serverless.publish.retention import dispensable, needed
-from fal_serverless.publish.state import Event, Rule, Watched
+from fal_serverless.publish.state import Event, Rule, Watched, route_of
 from tests.fakes import OWNER, FakeClock, a_revision
 from tests.support.moto import GUARD, KEYS, cloud
 from tests.unit.publish.test_aliases import an_alias
@@ -183,7 +182,7 @@ def test_sixty_revisions_of_several_pages_are_all_seen_and_pruned(aws):
     alias = move(aws, made[3])
     doomed = dispensable(found, needed(found, [alias], ()), keep=10, older_than=0, now=2e9)
     assert [item.id for item in doomed] == [item.id for item in made[:50] if item != made[3]]
-    aliases.delete_revisions(aws.registry, aws.functions, doomed)
+    removal.delete_revisions(aws.registry, aws.functions, doomed)
     left = [made[3], *made[50:]]
     assert aws.functions.versions("fal-f") == tuple(item.version for item in left)
     assert {item.id for item in aws.registry.revisions(OWNER)} == {item.id for item in left}

@@ -23,7 +23,8 @@ from fal_serverless.logs import LogEvent
 from fal_serverless.manage.app import create_app as create_manager
 from fal_serverless.manage.space import Stack
 from fal_serverless.publish import moves
-from fal_serverless.publish.apply import revision_time, route_of
+from fal_serverless.publish.apply import revision_time
+from fal_serverless.publish.state import route_of
 from tests.fakes import (
     OWNER,
     Fake,

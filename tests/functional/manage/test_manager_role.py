@@ -11,7 +11,7 @@ import pytest
 
 from fal_serverless.aws.logs import LambdaLogs
 from fal_serverless.publish import splits
-from fal_serverless.publish.apply import route_of
+from fal_serverless.publish.state import route_of
 from tests.fakes import OWNER, a_revision
 from tests.support.managed import Managed, calling
 from tests.support.moto import KEYS, cloud

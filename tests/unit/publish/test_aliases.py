@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from fal_serverless.errors import ConflictError, NotFoundError, UsageError
-from fal_serverless.publish import aliases
-from fal_serverless.publish.state import EVENTS_MAX, Alias, Event, Move
+from fal_serverless.publish import aliases, removal
+from fal_serverless.publish.state import EVENTS_MAX, Alias, Event, Move, route_of
 from tests.fakes import OWNER, Fake, FakeAlarms, FakeFunctions, FakeRegistry, Fuse, a_revision
 
 
@@ -188,5 +188,23 @@ def test_revisions_in_use_are_refused_with_every_alias(world):
     )
     doomed = (REVISIONS["two"], REVISIONS["three"])
     with pytest.raises(ConflictError) as refused:
-        aliases.delete_revisions(world.registry, world.functions, doomed)
+        removal.delete_revisions(world.registry, world.functions, doomed)
     assert refused.value.reason == "alias 'a' points at 'three', alias 'b' points at 'two'"
+
+
+def test_a_rollback_between_looking_and_deleting_keeps_its_revision(world):
+    class Rolling(FakeRegistry):
+        def delete_revision(self, owner, revision):
+            if revision == "one":
+                world.registry = self
+                world.move("two", action="rollback")
+            super().delete_revision(owner, revision)
+
+    rolling = Rolling(world.fuse)
+    rolling.__dict__.update(world.registry.__dict__)
+    with pytest.raises(ConflictError, match="'two' is in use"):
+        removal.delete_revisions(rolling, world.functions, (REVISIONS["one"], REVISIONS["two"]))
+    assert rolling.revision(OWNER, "two") == REVISIONS["two"]
+    assert rolling.routes[f"{OWNER}-two"] == route_of(REVISIONS["two"])
+    assert rolling.revision(OWNER, "one") is None
+    assert set(world.functions.live["fal-f"].versions) == {"2", "3"}

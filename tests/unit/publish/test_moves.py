@@ -6,7 +6,7 @@ import pytest
 
 from fal_serverless.errors import ConflictError, NotFoundError, UsageError
 from fal_serverless.publish import lookup, moves
-from fal_serverless.publish.apply import route_of
+from fal_serverless.publish.state import route_of
 from tests.fakes import (
     OWNER,
     Fake,

@@ -10,7 +10,7 @@ import pytest
 
 from fal_serverless import publish
 from fal_serverless.errors import ConflictError, SpecError
-from fal_serverless.publish import aliases
+from fal_serverless.publish import aliases, removal
 from fal_serverless.publish.apply import Publisher
 from fal_serverless.publish.retention import needed
 from fal_serverless.publish.state import LEASE_SECONDS, Rule
@@ -242,12 +242,12 @@ def test_a_used_revision_is_not_deleted():
     first = world.serve(code="a")
     second = world.serve(code="b")
     with pytest.raises(ConflictError, match="in use"):
-        aliases.delete_revisions(world.registry, world.functions, (first, second))
+        removal.delete_revisions(world.registry, world.functions, (first, second))
     assert len(world.registry.revisions(TARGET.owner)) == 2
-    aliases.delete_revisions(world.registry, world.functions, (first,))
+    removal.delete_revisions(world.registry, world.functions, (first,))
     assert world.functions.versions(first.function) == (second.version,)
     aliases.delete(world.registry, world.functions, world.alarms, TARGET.owner, "web")
-    aliases.delete_revisions(world.registry, world.functions, (second,))
+    removal.delete_revisions(world.registry, world.functions, (second,))
     assert world.functions.live == {}
     assert world.registry.routes == {}
 

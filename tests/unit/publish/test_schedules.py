@@ -7,9 +7,9 @@ import uuid
 import pytest
 
 from fal_serverless.errors import ConflictError, NotFoundError, SpecError, UsageError
-from fal_serverless.publish import aliases, schedules
-from fal_serverless.publish.apply import route_of
+from fal_serverless.publish import aliases, removal, schedules
 from fal_serverless.publish.retention import dispensable, needed
+from fal_serverless.publish.state import route_of
 from fal_serverless.spec import FunctionSpec
 from tests.fakes import (
     OWNER,
@@ -58,7 +58,7 @@ class World:
         revisions = self.registry.revisions(OWNER)
         kept = needed(revisions, (), self.registry.schedules(OWNER))
         doomed = dispensable(revisions, kept, keep=0, older_than=0, now=2e9)
-        aliases.delete_revisions(self.registry, self.functions, doomed)
+        removal.delete_revisions(self.registry, self.functions, doomed)
 
     def check(self):
         """What fires is known to the registry, and calls a version that exists."""
@@ -172,7 +172,7 @@ def test_a_scheduled_revision_is_neither_deleted_nor_pruned():
     made = world.schedule()
     revision = world.registry.revision(OWNER, made.revision)
     with pytest.raises(ConflictError, match="in use") as caught:
-        aliases.delete_revisions(world.registry, world.functions, (revision,))
+        removal.delete_revisions(world.registry, world.functions, (revision,))
     assert made.id in caught.value.reason
     assert caught.value.hint.endswith(f"fal-serverless cron cancel {made.id}")
     world.prune()
