@@ -27,6 +27,7 @@ MODULES = (
     "images",
     "names",
     "spec",
+    "values",
 )
 """What a pickled function may refer to, beside the runtime itself."""
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import fal_serverless
+from fal_serverless.package.runtime_layer import MODULES
 
 PACKAGE = Path(fal_serverless.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
@@ -149,3 +150,10 @@ def test_the_gateways_code_has_all_that_it_imports(tmp_path: Path):
             if name.startswith("fal_serverless.") and not {name, name.rpartition(".")[0]} & modules:
                 missing.add((str(path), name))
     assert not missing
+
+
+def test_the_runtime_layer_has_what_its_modules_import():
+    for name in MODULES:
+        for imported in at_run_time(PACKAGE / f"{name}.py"):
+            if imported.startswith("fal_serverless."):
+                assert imported.split(".")[1] in {*MODULES, "runtime"}, (name, imported)
