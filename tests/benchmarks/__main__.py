@@ -70,6 +70,8 @@ def measured(name: str, *, quick: bool) -> list[Row]:
         found = MEASURES[name](peers.interpreter(), quick=quick)
     except Exception as error:  # noqa: BLE001 - the other measures are wanted all the same
         found = [Row(name, "", [], "", [], None, peers.reason(error))]
+    # A long run that is broken off has shown what it had by then.
+    sys.stderr.write("".join(f"{shown(row)}\n" for row in found))
     sys.stderr.write(f"  {time.monotonic() - begun:.0f} s\n")
     return found
 
