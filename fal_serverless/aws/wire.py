@@ -12,7 +12,7 @@ import time
 import weakref
 from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
@@ -155,8 +155,27 @@ class Wire:
     def _new(self, seconds: float) -> http.client.HTTPConnection:
         name, port = self._address
         if self._tls:
-            return http.client.HTTPSConnection(name, port, timeout=seconds, context=self._tls)
-        return http.client.HTTPConnection(name, port, timeout=seconds)
+            return _Secure(name, port, timeout=seconds, context=self._tls)
+        return _Whole(name, port, timeout=seconds)
+
+
+class _Whole(http.client.HTTPConnection):
+    """Sends a request in one piece; the library sends the body by itself, which is read twice."""
+
+    def endheaders(self, message_body: Any = None, *, encode_chunked: bool = False) -> None:
+        """Send what was put together, and the body with it."""
+        self._pieces: list[bytes] = []
+        super().endheaders(message_body, encode_chunked=encode_chunked)
+        pieces, self._pieces = self._pieces, []
+        super().send(b"".join(pieces))
+
+    def send(self, data: Any) -> None:
+        """Keep a piece."""
+        self._pieces.append(data)
+
+
+class _Secure(_Whole, http.client.HTTPSConnection):
+    """By HTTPS."""
 
 
 def _close_all(idle: deque[tuple[http.client.HTTPConnection, float]]) -> None:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import json
 import subprocess
+import tempfile
+import time
 from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
 
 from tests.benchmarks import standin
 from tests.benchmarks.load import load
@@ -76,18 +80,29 @@ def in_lambda(python: str, program: str, given: dict, environ: dict, count: int)
 @contextmanager
 def server(command: list[str], environ: dict):
     """A server's port; its first line of output is JSON that holds it."""
-    process = subprocess.Popen(
-        command,
-        env={**clean(), **environ, "PYTHONPATH": str(ROOT)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    try:
-        yield int(json.loads(process.stdout.readline())["port"])
-    finally:
-        process.terminate()
-        process.communicate(timeout=30)
+    # To a file: a line for each request would fill a pipe that nobody reads.
+    with tempfile.NamedTemporaryFile() as output, Path(output.name).open() as said:
+        process = subprocess.Popen(
+            command,
+            env={**clean(), **environ, "PYTHONPATH": str(ROOT)},
+            stdout=output,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            yield int(json.loads(first_line(said, process))["port"])
+        finally:
+            process.terminate()
+            process.wait(timeout=30)
+
+
+def first_line(said: IO[str], process: subprocess.Popen[bytes]) -> str:
+    while process.poll() is None:
+        said.seek(0)
+        line = said.readline()
+        if line.endswith("\n"):
+            return line
+        time.sleep(0.02)
+    raise RuntimeError(f"the server ended with {process.returncode}")
 
 
 def measure(python: str, *, quick: bool) -> list[Row]:
