@@ -16,6 +16,7 @@ from fal_serverless.keys import KeyRecord
 from fal_serverless.publish.state import Alias, route_of
 from tests import fakes
 from tests.fakes import OWNER
+from tests.support.moto import a_table
 
 
 @pytest.fixture
@@ -27,18 +28,7 @@ def registry():
             aws_access_key_id="x",
             aws_secret_access_key="x",
         )
-        client.create_table(
-            TableName="t",
-            BillingMode="PAY_PER_REQUEST",
-            AttributeDefinitions=[
-                {"AttributeName": "pk", "AttributeType": "S"},
-                {"AttributeName": "sk", "AttributeType": "S"},
-            ],
-            KeySchema=[
-                {"AttributeName": "pk", "KeyType": "HASH"},
-                {"AttributeName": "sk", "KeyType": "RANGE"},
-            ],
-        )
+        a_table(client, "t", "pk", "sk")
         yield RegistryTable(client, "t")
 
 

@@ -17,6 +17,7 @@ from fal_serverless.cli.main import execute
 from fal_serverless.keys import KeyRecord
 from fal_serverless.publish.state import Alias, Move, Route
 from tests.fakes import a_revision
+from tests.support.moto import a_table
 from tests.unit.test_template import TEMPLATE
 
 pytestmark = pytest.mark.slow
@@ -86,18 +87,6 @@ def a_stack() -> None:
     }
     boto3.client("cloudformation", REGION).create_stack(
         StackName="fal-serverless", TemplateBody=json.dumps(template)
-    )
-
-
-def a_table(client, table: str, *names: str) -> None:
-    client.create_table(
-        TableName=table,
-        BillingMode="PAY_PER_REQUEST",
-        AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in names],
-        KeySchema=[
-            {"AttributeName": name, "KeyType": kind}
-            for name, kind in zip(names, ("HASH", "RANGE"), strict=False)
-        ],
     )
 
 

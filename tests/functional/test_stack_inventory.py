@@ -13,6 +13,7 @@ from fal_serverless.aws import records, stack_inventory
 from fal_serverless.aws.leftovers import Leftovers
 from fal_serverless.aws.session import Session
 from fal_serverless.inventory import Inventory, our_layer, unshared_layers
+from tests.support.moto import a_table
 
 REGION = "us-east-1"
 MINE, SHARED, FOREIGN = "fal-" + "a" * 32, "fal-" + "b" * 32, "somebody-elses"
@@ -56,18 +57,7 @@ class Account:
         self.session.client("logs").create_log_group(logGroupName=f"/aws/lambda/{name}")
 
     def table(self) -> str:
-        self.session.client("dynamodb").create_table(
-            TableName="registry",
-            BillingMode="PAY_PER_REQUEST",
-            AttributeDefinitions=[
-                {"AttributeName": "pk", "AttributeType": "S"},
-                {"AttributeName": "sk", "AttributeType": "S"},
-            ],
-            KeySchema=[
-                {"AttributeName": "pk", "KeyType": "HASH"},
-                {"AttributeName": "sk", "KeyType": "RANGE"},
-            ],
-        )
+        a_table(self.session.client("dynamodb"), "registry", "pk", "sk")
         return "registry"
 
     def put(self, pk: str, sk: str, **more: object) -> None:

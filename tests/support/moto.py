@@ -49,22 +49,24 @@ class Cloud:
         return str(made["Version"])
 
 
+def a_table(client: Any, table: str, *names: str) -> None:
+    """A table with these keys, all of them texts: ``pk`` alone, or ``pk`` and ``sk``."""
+    client.create_table(
+        TableName=table,
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in names],
+        KeySchema=[
+            {"AttributeName": name, "KeyType": kind}
+            for name, kind in zip(names, ("HASH", "RANGE"), strict=False)
+        ],
+    )
+
+
 @contextmanager
 def cloud():
     with mock_aws():
         dynamodb = boto3.client("dynamodb", **KEYS)
-        dynamodb.create_table(
-            TableName="t",
-            BillingMode="PAY_PER_REQUEST",
-            AttributeDefinitions=[
-                {"AttributeName": "pk", "AttributeType": "S"},
-                {"AttributeName": "sk", "AttributeType": "S"},
-            ],
-            KeySchema=[
-                {"AttributeName": "pk", "KeyType": "HASH"},
-                {"AttributeName": "sk", "KeyType": "RANGE"},
-            ],
-        )
+        a_table(dynamodb, "t", "pk", "sk")
         policy = '{"Version": "2012-10-17", "Statement": []}'
         made = boto3.client("iam", **KEYS).create_role(
             RoleName="r", AssumeRolePolicyDocument=policy
