@@ -78,13 +78,16 @@ def forwarded(headers: Headers, *, client: str, scheme: str, behind_api_gateway:
     )
 
 
-def payload(request: Request, *, request_id: str, now: float, target: str = "") -> bytes:
+def payload(
+    request: Request, *, request_id: str, now: float, target: str = "", answer_by: float = 0
+) -> bytes:
     """The invocation's payload.
 
     Args:
         request: with credentials and headers of the connection removed.
         now: epoch seconds.
         target: ``<userid>-<label>`` that was asked for; the runtime writes it into the log.
+        answer_by: epoch seconds until when somebody waits for the answer; 0 when nobody does.
 
     Raises:
         PayloadTooLargeError: above Lambda's limit, however it is written.
@@ -92,6 +95,8 @@ def payload(request: Request, *, request_id: str, now: float, target: str = "") 
     event = _head(request, request_id, now)
     if target:
         event["fal"]["target"] = target
+    if answer_by:
+        event["fal"]["answer_by"] = answer_by
     if not request.body:
         return _fitting(_dump(event))
     try:

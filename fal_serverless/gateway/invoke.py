@@ -154,11 +154,13 @@ class Calls:
     async def _call(self, exchange: Exchange, route: Route) -> Response:
         try:
             request = await self._complete(exchange, PAYLOAD_MAX)
+            now = self.now()
             written = payload(
                 request,
                 request_id=exchange.request_id,
-                now=self.now(),
+                now=now,
                 target=exchange.target.name,
+                answer_by=now + self.deadline,
             )
         except PayloadTooLargeError as error:
             return cors.readable(answer.too_large(error.size))

@@ -23,12 +23,20 @@ class Request:
         path: percent-encoded, as sent.
         query: percent-encoded, without ``?``.
         headers: in order, names as sent; may repeat.
+        answer_by: epoch seconds until when somebody waits for the answer; None for the queue's.
     """
 
-    __slots__ = ("body", "client", "headers", "method", "path", "query")
+    __slots__ = ("answer_by", "body", "client", "headers", "method", "path", "query")
 
     def __init__(
-        self, method: str, path: str, query: str, headers: Headers, body: bytes, client: str = ""
+        self,
+        method: str,
+        path: str,
+        query: str,
+        headers: Headers,
+        body: bytes,
+        client: str = "",
+        answer_by: float | None = None,
     ) -> None:
         self.method = method
         self.path = path
@@ -36,6 +44,7 @@ class Request:
         self.headers = headers
         self.body = body
         self.client = client
+        self.answer_by = answer_by
 
     def header(self, name: str) -> str | None:
         """The first value of a header, whatever its case."""
@@ -43,7 +52,15 @@ class Request:
 
     def with_body(self, body: bytes) -> Request:
         """The same request with another body."""
-        return Request(self.method, self.path, self.query, self.headers, body, self.client)
+        return Request(
+            self.method,
+            self.path,
+            self.query,
+            self.headers,
+            body,
+            self.client,
+            self.answer_by,
+        )
 
 
 class Answer:
@@ -75,7 +92,8 @@ def request_of(event: Mapping[str, Any]) -> Request:
     http = event.get("requestContext", {}).get("http", {})
     raw = event.get("body") or ""
     body = base64.b64decode(raw) if event.get("isBase64Encoded") else raw.encode()
-    listed = event.get("fal", {}).get("headers")
+    about = event.get("fal", {})
+    listed = about.get("headers")
     if listed is not None:
         headers = [(str(name), str(value)) for name, value in listed]
     else:
@@ -89,6 +107,7 @@ def request_of(event: Mapping[str, Any]) -> Request:
         headers=headers,
         body=body,
         client=str(http.get("sourceIp", "")),
+        answer_by=about.get("answer_by"),
     )
 
 

@@ -41,6 +41,9 @@ HOP_BY_HOP = frozenset(
 )
 MARGIN_S = 0.5
 """Kept back of the time left, to answer before Lambda ends the call."""
+DIRECT_MARGIN_S = 2.0
+"""Kept back of the time that a caller waits: the reason shall reach it before the gateway, which
+knows none, gives up. The gateway's clock is another machine's."""
 _POLL_S = 0.01
 
 
@@ -111,7 +114,7 @@ class Port:
         allowed = max(remaining - MARGIN_S, 0.1)
         started = time.monotonic()
         if not self._ready:
-            problem = self._server.wait(allowed)
+            problem = self._server.wait(_patience(request, allowed))
             if problem:
                 return self._unreachable(problem)
             self._ready = True
@@ -179,6 +182,13 @@ class Port:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+
+def _patience(request: Request, allowed: float) -> float:
+    """Seconds to wait for the server: less than ``allowed`` if somebody waits for the answer."""
+    if request.answer_by is None:
+        return allowed
+    return min(allowed, max(request.answer_by - DIRECT_MARGIN_S - time.time(), 0.1))
 
 
 def _acknowledge(sock: socket.socket | None) -> None:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import httpx
-from gateway_fakes import DOMAIN, SECRET, FakeInvoker, FakeRegistry, answered, route
+from gateway_fakes import DOMAIN, NOW, SECRET, FakeInvoker, FakeRegistry, answered, route
 from gateway_served import MINE, Served
 
 from fal_serverless.errors import AwsError
@@ -60,6 +60,7 @@ def test_time_is_counted_from_the_requests_arrival() -> None:
     gateway = Served(ticks=[100.0, 104.0])
     gateway.call("12-open")
     assert gateway.invoker.asked[0][2] == 25.0
+    assert gateway.invoker.calls[0]["fal"]["answer_by"] == NOW + 29.0
     late = Served(ticks=[100.0, 128.8])
     response = late.call("12-open")
     assert response.status_code == 504

@@ -62,6 +62,12 @@ def test_bodies_that_are_not_text_travel_as_base64() -> None:
     assert base64.b64decode(event["body"]) == b"\xff\x00"
 
 
+def test_only_what_somebody_waits_for_says_until_when() -> None:
+    assert "answer_by" not in event_of(request())["fal"]
+    written = payload(request(), request_id="rid", now=12.5, answer_by=41.5)
+    assert json.loads(written)["fal"]["answer_by"] == 41.5
+
+
 def test_no_body_is_no_body() -> None:
     assert "body" not in event_of(request())
 
