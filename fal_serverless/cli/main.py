@@ -14,6 +14,7 @@ import typer
 
 from fal_serverless import __version__, settings
 from fal_serverless.cli import context, render
+from fal_serverless.cli.misplaced import misplaced, unknown_command
 from fal_serverless.errors import FalServerlessError, UsageError
 
 if TYPE_CHECKING:
@@ -188,12 +189,26 @@ def execute(arguments: Sequence[str]) -> int:
         _tell_interrupted(as_json=as_json and "--follow" not in words and "-f" not in words)
         return INTERRUPTED
     except Exception as failure:
-        wrong = context.usage_error(failure)
+        wrong = _unknown(failure) or context.usage_error(failure)
         if wrong is None:
             raise
         render.error(wrong, as_json=as_json)
         return UsageError.exit_code
     return result if isinstance(result, int) else 0
+
+
+def _unknown(failure: Exception) -> UsageError | None:
+    """The error for a word that is no command where it stands, or None for another failure."""
+    word = unknown_command(failure)
+    if not word:
+        return None
+    whole = typer.main.get_command(build([group.name for group in GROUPS]))
+    commands = getattr(whole, "commands", {})
+    groups = {group.name: list(getattr(commands[group.name], "commands", {})) for group in GROUPS}
+    path = getattr(getattr(failure, "ctx", None), "command_path", "fal-serverless")
+    inside = path.partition(" ")[2]
+    names = {group.also: group.name for group in GROUPS if group.also}
+    return misplaced(word, path, groups, names.get(inside, inside))
 
 
 def _tell_interrupted(*, as_json: bool) -> None:

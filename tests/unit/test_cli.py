@@ -37,6 +37,43 @@ def test_usage_errors_have_three_lines(capsys):
     assert [line.strip().partition(":")[0] for line in lines] == ["Error", "Why", "Next"]
 
 
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (["serve", "model.py", "f"], "use: fal-serverless function serve"),
+        (["rollback", "a"], "use: fal-serverless alias rollback"),
+        (["function", "rollback", "a"], "use: fal-serverless alias rollback"),
+        (["fn", "list2"], "use: fal-serverless function list"),
+        (["fn", "generate"], "use: fal-serverless key generate"),
+        (["server", "model.py", "f"], "use: fal-serverless function serve"),
+        (["function", "serv"], "use: fal-serverless function serve"),
+        (["functions", "list"], "use: fal-serverless function"),
+        (["deploy"], "use: fal-serverless stack deploy"),
+        (
+            ["logs"],
+            "use one of: fal-serverless function logs, fal-serverless cron logs",
+        ),
+        (["lambda"], "see: fal-serverless --help"),
+        (["auth", "whoami"], "see: fal-serverless auth --help"),
+        (["doctor", "myself"], "see: fal-serverless doctor --help"),
+    ],
+)
+def test_a_command_at_the_wrong_place_is_found(words, hint, capsys):
+    assert execute(words) == 2
+    said = capsys.readouterr().err.splitlines()
+    assert said[2] == f"  Next: {hint}"
+    assert all(len(line) < 300 for line in said)
+
+
+def test_what_there_is_instead_is_listed(capsys):
+    assert execute(["list"]) == 2
+    said = capsys.readouterr().err
+    assert "fal-serverless function list" in said
+    assert "fal-serverless key list" in said
+    assert execute(["auth", "whoami"]) == 2
+    assert "it has: login, hello, logout" in capsys.readouterr().err
+
+
 def test_options_of_usage_are_none_of_its_commands(capsys):
     assert execute(["usage", "--since", "3d", "workers"]) == 2
     assert "--since stands before 'workers'" in capsys.readouterr().err
