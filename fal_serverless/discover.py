@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fal_serverless.errors import DiscoveryError, FalServerlessError, did_you_mean
+from fal_serverless.errors import DiscoveryError, FalServerlessError, did_you_mean, nearest
 from fal_serverless.function import IsolatedFunction
 
 if TYPE_CHECKING:
@@ -145,7 +145,9 @@ def _check_file(path: Path) -> Path:
     raise DiscoveryError(
         f"There is no file '{path}'.",
         reason=f"looked for {found}",
-        hint=did_you_mean(found.name, beside),
+        hint=did_you_mean(found.name, beside)
+        if beside
+        else "name the Python file that holds the function",
     )
 
 
@@ -162,10 +164,15 @@ def _pick(module: ModuleType, name: str, path: Path) -> IsolatedFunction[..., ob
             reason="only functions marked with @isolated can be served",
             hint=f"write @isolated(serve=True) above def {name}",
         )
+    near = nearest(name, decorated)
     raise DiscoveryError(
         f"'{path.name}' has no decorated function '{name}'.",
         reason="it has " + (", ".join(decorated) if decorated else "no decorated function"),
-        hint=did_you_mean(name, decorated) if decorated else "write @isolated(serve=True) above it",
+        hint=f"did you mean {near!r}?"
+        if near
+        else "name one of them"
+        if decorated
+        else "write @isolated(serve=True) above the function to be served",
     )
 
 

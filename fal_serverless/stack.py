@@ -15,6 +15,7 @@ from fal_serverless.errors import NotFoundError, PackagingError, StackError
 from fal_serverless.package.archive import Entry, write_zip
 from fal_serverless.package.files import sha256_of
 from fal_serverless.publish.state import Storage
+from fal_serverless.settings import DEFAULT_STACK
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -134,6 +135,12 @@ def _given(value: str) -> str:
 
 def missing(name: str, *, local: bool) -> NotFoundError:
     """The error for a stack that is not there."""
+    if local and name != DEFAULT_STACK:
+        return NotFoundError(
+            f"There is no stack '{name}' on this machine.",
+            reason=f"the embedded stack is called '{DEFAULT_STACK}'",
+            hint="leave --stack and FAL_STACK out, or, for one in AWS, --local and FAL_PROFILE",
+        )
     return NotFoundError(
         f"There is no stack '{name}'.",
         reason="nothing of that name is deployed in this account and Region",

@@ -63,6 +63,9 @@ def usage_error(error: Exception) -> FalServerlessError | None:
             hint=f"see: {command} --help",
         )
     reason = " ".join(str(format_message()).split())
+    missing = getattr(error, "param", None) if reason.startswith("Missing ") else None
+    if missing is not None and missing.help:
+        reason = f"{reason.rstrip('.')}: {missing.help}"
     if command.endswith(_CONFIDENTIAL):
         # What click could not place may be a part of the value.
         reason = "it takes a NAME and perhaps one VALUE; quote a VALUE with spaces"

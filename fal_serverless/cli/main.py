@@ -14,6 +14,7 @@ import typer
 
 from fal_serverless import __version__, settings
 from fal_serverless.cli import context, render
+from fal_serverless.cli.command import Command
 from fal_serverless.cli.misplaced import misplaced, unknown_command
 from fal_serverless.errors import FalServerlessError, UsageError
 
@@ -95,6 +96,8 @@ def _load(group: Group) -> typer.Typer:
         import_module(f"fal_serverless.cli.{name}") for name in group.modules or [group.name]
     ]
     found: typer.Typer = modules[0].app
+    for command in found.registered_commands:
+        command.cls = Command
     return found
 
 

@@ -87,7 +87,8 @@ def test_no_stack(stack: Stack):
     status, lines = refused(stack, "--stack", "nothing")
     assert status == 3
     assert "There is no stack 'nothing'" in lines[0]
-    assert "local start" in lines[2]
+    assert "'fal-serverless'" in lines[1]
+    assert "--stack" in lines[2]
 
 
 def test_no_profile_and_no_region(abroad: Stack):

@@ -153,6 +153,10 @@ def test_a_registry_that_nobody_answers_at(tmp_path):
     with pytest.raises(OperationError) as caught:
         push(an_image(tmp_path), gone, cache=tmp_path)
     assert gone.place.host in caught.value.message
+    with pytest.raises(OperationError) as caught:
+        look_up(str(gone.place), "x86_64", tmp_path, lambda place: replace(gone, place=place))
+    assert "cannot be reached" in caught.value.message
+    assert "oci:PATH" in caught.value.hint
 
 
 def test_a_damaged_download_is_fetched_again_and_never_used(tmp_path):

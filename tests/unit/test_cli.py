@@ -37,6 +37,27 @@ def test_usage_errors_have_three_lines(capsys):
     assert [line.strip().partition(":")[0] for line in lines] == ["Error", "Why", "Next"]
 
 
+def test_what_is_missing_is_named_with_what_it_is(capsys):
+    assert execute(["key", "generate"]) == 2
+    assert "Missing option '--scope': ADMIN or API." in capsys.readouterr().err
+    assert execute(["function", "serve", "model.py"]) == 2
+    assert "Missing argument 'FUNC': Decorated function" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "usage"),
+    [
+        (["function", "serve"], "function serve [OPTIONS] FILE FUNC"),
+        (["function", "schedule"], "function schedule [OPTIONS] CRON FILE FUNC"),
+        (["alias", "split"], "alias split [OPTIONS] NAME [SHARE]"),
+        (["keys", "revoke"], "keys revoke [OPTIONS] KEY_ID"),
+    ],
+)
+def test_help_names_arguments_as_the_documentation_does(words, usage, capsys):
+    assert execute([*words, "--help"]) == 0
+    assert capsys.readouterr().out.strip().startswith(f"Usage: fal-serverless {usage}")
+
+
 @pytest.mark.parametrize(
     ("words", "hint"),
     [

@@ -46,6 +46,10 @@ class _AgainError(Exception):
     """The request failed in a way that may pass."""
 
 
+class _UnreachableError(_AgainError):
+    """The registry could not be spoken to at all."""
+
+
 class Content(Protocol):
     """What a blob is sent from, as often as it takes."""
 
@@ -237,6 +241,8 @@ class Repository:
             try:
                 return work()
             except _AgainError as error:
+                if not left and isinstance(error, _UnreachableError):
+                    raise self._unreachable(error) from error
                 if not left:
                     raise self._failed(what, error) from error
             self._pause(left)
@@ -262,7 +268,7 @@ class Repository:
                     method, url, headers=sent, body=body, redirect=False, preload_content=not stream
                 )
             except urllib3.exceptions.HTTPError as error:
-                raise _AgainError(f"{type(error).__name__}: {error}") from error
+                raise _broken(error) from error
             if answer.status in (301, 302, 303, 307, 308) and method == "GET":
                 answer.drain_conn()
                 return self._follow(urljoin(url, answer.headers["location"]), headers, stream)
@@ -281,7 +287,7 @@ class Repository:
         try:
             return self._pool.request("GET", url, headers=dict(headers), preload_content=not stream)
         except urllib3.exceptions.HTTPError as error:
-            raise _AgainError(f"{type(error).__name__}: {error}") from error
+            raise _broken(error) from error
 
     def _log_in(self, challenge: str) -> None:
         kind, _, rest = challenge.partition(" ")
@@ -333,6 +339,14 @@ class Repository:
             hint="run it again: what has arrived is not sent twice",
         )
 
+    def _unreachable(self, why: object) -> OperationError:
+        return OperationError(
+            f"The registry {self.place.host} cannot be reached.",
+            reason=str(why),
+            hint="check its name and the network; a base image may come from a folder as well: "
+            "base='oci:PATH', or FAL_BASE_IMAGE=oci:PATH",
+        )
+
     def _unwelcome(self, why: str) -> AuthError:
         return AuthError(
             f"The registry {self.place.host} lets nobody in to '{self.place.repository}'.",
@@ -344,6 +358,13 @@ class Repository:
 def digest_of(content: bytes) -> str:
     """``sha256:…`` of a content."""
     return f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
+def _broken(error: urllib3.exceptions.HTTPError) -> _AgainError:
+    """The error for an exchange without an answer."""
+    nowhere = (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError)
+    kind = _UnreachableError if isinstance(error, nowhere) else _AgainError
+    return kind(f"{type(error).__name__}: {error}")
 
 
 def _told(chunks: Iterator[bytes], tell: Callable[[int], None]) -> Iterator[bytes]:

@@ -158,8 +158,12 @@ def test_discovery(tmp_path):
     assert [name for name, _ in found.sources] == ["pkg_inner.py"]
     with pytest.raises(DiscoveryError, match="not decorated"):
         discover(file, "bare")
-    with pytest.raises(DiscoveryError, match="no decorated function"):
+    with pytest.raises(DiscoveryError, match="no decorated function") as caught:
         discover(file, "goood")
+    assert caught.value.hint == "did you mean 'good'?"
+    with pytest.raises(DiscoveryError) as caught:
+        discover(file, "other")
+    assert (caught.value.reason, caught.value.hint) == ("it has good", "name one of them")
     broken = tmp_path / "broken_here.py"
     broken.write_text("1/0\n")
     with pytest.raises(DiscoveryError) as caught:
