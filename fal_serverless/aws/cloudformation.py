@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 POLL_SECONDS = 2.0
 TRIES = 900
 """Polls until an operation must have ended; certificates and domains take many minutes."""
+STILL_POLLS = 15
+"""Polls after which somebody who watches is told that an operation goes on."""
 BEGIN_POLLS = 5
 """Polls in which CloudFormation must have begun with a change set that was executed."""
 _KEEPS = {"Retain", "Snapshot", "ReplaceAndRetain", "ReplaceAndSnapshot"}
@@ -153,13 +155,15 @@ class Deployer:
             self.session.client("cloudformation").execute_change_set(
                 StackName=name, ChangeSetName=proposal.change_set
             )
-        last, polls = "", 0
+        last, polls, since = "", 0, 0
         for _ in range(TRIES):
             found = self._describe(name) or {"StackStatus": "DELETE_COMPLETE"}
             status, polls = str(found["StackStatus"]), polls + 1
             if status != last:
-                tell(status.lower().replace("_", " "))
-                last = status
+                tell(_words(status))
+                last, since = status, polls
+            else:
+                self._still(_words(status), polls - since, tell)
             if status in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
                 # For a moment it may still have the state from before the update.
                 begun = str(found.get("LastUpdatedTime", "")) != proposal.updated
@@ -170,8 +174,16 @@ class Deployer:
             self.sleep(self.poll)
         raise self._failed(name, "did not settle in time", last)
 
-    def delete(self, name: str) -> bool:
+    def _still(self, what: str, polls: int, tell: Callable[[str], None]) -> None:
+        """Say now and then that it goes on: minutes without a line look like a hang."""
+        if polls and polls % STILL_POLLS == 0:
+            tell(f"… {what}, for {polls * self.poll:.0f} s")
+
+    def delete(self, name: str, tell: Callable[[str], None] = lambda _: None) -> bool:
         """Delete the stack and wait; False when there was none.
+
+        Args:
+            tell: is told now and then that it goes on.
 
         Raises:
             StackError: CloudFormation could not delete a part of it.
@@ -189,6 +201,7 @@ class Deployer:
             # For a moment it may still have the state that an earlier attempt left.
             if status == "DELETE_FAILED" and (before != status or polls > BEGIN_POLLS):
                 raise self._failed(name, "could not be deleted", status)
+            self._still(f"delete {name}", polls, tell)
             self.sleep(self.poll)
         raise self._failed(name, "was not deleted in time", status)
 
@@ -264,6 +277,10 @@ class Deployer:
         return StackError(
             f"The stack '{name}' {what}.", reason=reason, hint=next_step(name, status, reason)
         )
+
+
+def _words(status: str) -> str:
+    return status.lower().replace("_", " ")
 
 
 def _change(found: Mapping[str, Any]) -> Change:

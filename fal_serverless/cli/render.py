@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
+import threading
+import weakref
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from fal_serverless.errors import FalServerlessError
+
+STILL_S = (10.0, 20.0, 30.0)
+"""Seconds until a log is told that a step still runs, and until it is told again."""
 
 
 def document(value: Mapping[str, Any]) -> None:
@@ -79,13 +85,19 @@ def error(failure: FalServerlessError, *, as_json: bool) -> None:
 
 
 class Steps:
-    """Progress as lines on stderr: what is done, and how long it took."""
+    """Progress as lines on stderr: what is done, and how long it took.
 
-    def __init__(self) -> None:
+    A terminal sees a step while it runs; a log is told now and then that a long one still does.
+    """
+
+    def __init__(self, pauses: Sequence[float] = STILL_S) -> None:
         self._text = ""
         self._total: int | None = None
         self._sent = 0
         self._live = sys.stderr.isatty()
+        self._pauses = pauses
+        self._over = threading.Event()
+        self._watch: threading.Thread | None = None
 
     def begin(self, text: str, total: int | None = None) -> None:
         """A step begins."""
@@ -93,6 +105,14 @@ class Steps:
         if self._live:
             sys.stderr.write(f"  … {text}")
             sys.stderr.flush()
+        else:
+            self._over.set()
+            self._over = over = threading.Event()
+            watch = threading.Thread(target=_still, args=(text, self._pauses, over), daemon=True)
+            watch.start()
+            self._watch = watch
+            # Nobody ends a step that failed.
+            weakref.finalize(self, over.set)
 
     def advance(self, count: int) -> None:
         """So many bytes more are done."""
@@ -104,6 +124,10 @@ class Steps:
 
     def end(self, seconds: float) -> None:
         """The step is done."""
+        self._over.set()
+        if self._watch is not None:
+            # Not a word of a step after its end.
+            self._watch.join()
         if self._live:
             sys.stderr.write("\r\033[K")
         note(f"  {self._text} ({seconds:.1f} s)")
@@ -111,3 +135,13 @@ class Steps:
     def tell(self, text: str) -> None:
         """A step without an end of its own."""
         note(f"  {text}")
+
+
+def _still(text: str, pauses: Sequence[float], over: threading.Event) -> None:
+    """Say after each pause that a step runs; the last pause comes again and again."""
+    passed = 0.0
+    for pause in itertools.chain(pauses, itertools.repeat(pauses[-1])):
+        if over.wait(pause):
+            return
+        passed += pause
+        note(f"  … {text}, for {passed:.0f} s")

@@ -53,16 +53,20 @@ def delete(
         return
     if not yes:
         ask.or_abort(f"Delete the stack '{settings.stack}' with all of that?")
-    stack_inventory.remove(session, found, lambda text: render.note(f"  {text}"))
+    stack_inventory.remove(session, found, _tell)
     if not keeps and "ArtifactBucket" in outputs:
         deployer.empty_bucket(outputs["ArtifactBucket"])
-    render.note(f"  delete the stack {settings.stack}")
-    deployer.delete(settings.stack)
+    _tell(f"delete the stack {settings.stack}")
+    deployer.delete(settings.stack, _tell)
     _show(settings, found, deleted=True)
     if not settings.local:
         bucket = deployer.bootstrap_name()
         render.note(f"The bucket {bucket} with the gateway's code stays: stacks share it.")
         render.note(f"To delete it as well: aws s3 rb --force s3://{bucket}")
+
+
+def _tell(text: str) -> None:
+    render.note(f"  {text}")
 
 
 def _check_embedded(settings: Settings) -> None:

@@ -6,7 +6,7 @@ import boto3
 import pytest
 from botocore.stub import ANY, Stubber
 
-from fal_serverless.aws.cloudformation import Deployer
+from fal_serverless.aws.cloudformation import STILL_POLLS, Deployer
 from fal_serverless.changes import Proposal
 from fal_serverless.errors import StackError
 from tests.functional.test_aws_identity import OneClient
@@ -168,6 +168,22 @@ def test_the_state_from_before_the_update_is_not_taken_for_its_end(stub):
     told: list[str] = []
     stub.deployer.execute(a_proposal(updated="2026-01-02"), told.append)
     assert told == ["update complete", "update in progress", "update complete"]
+
+
+def test_whoever_waits_is_told_now_and_then_that_it_goes_on(stub):
+    executes(stub)
+    for _ in range(2 * STILL_POLLS + 2):
+        is_now(stub, "UPDATE_IN_PROGRESS", LastUpdatedTime="2026-01-03")
+    is_now(stub, "UPDATE_COMPLETE", LastUpdatedTime="2026-01-03")
+    told: list[str] = []
+    stub.deployer.execute(a_proposal(updated="2026-01-02"), told.append)
+    first, second = (STILL_POLLS * stub.deployer.poll * times for times in (1, 2))
+    assert told == [
+        "update in progress",
+        f"… update in progress, for {first:.0f} s",
+        f"… update in progress, for {second:.0f} s",
+        "update complete",
+    ]
 
 
 def test_a_rollback_is_explained_by_its_first_failure_from_all_pages(stub):
