@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from fal_serverless.frozen import Frozen
 
 
-@dataclass(frozen=True, kw_only=True)
-class FalServerlessKeyCredentials:
+class FalServerlessKeyCredentials(Frozen, kw_only=True):
     """A key, as ``fal-serverless key generate`` prints it."""
 
     key_id: str
@@ -16,8 +15,7 @@ class FalServerlessKeyCredentials:
         return f"FalServerlessKeyCredentials(key_id={self.key_id!r}, key_secret=…)"
 
 
-@dataclass(frozen=True)
-class LambdaHost:
+class LambdaHost(Frozen):
     """AWS Lambda, in the caller's own account.
 
     Attributes:
@@ -38,6 +36,5 @@ class LambdaHost:
 FalServerlessHost = LambdaHost
 
 
-@dataclass(frozen=True)
-class LocalHost:
+class LocalHost(Frozen):
     """This machine: the function runs in a fresh virtual environment."""

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 
 from fal_serverless.errors import SpecError
+from fal_serverless.frozen import Frozen
 
 
-@dataclass(frozen=True)
-class Dockerfile:
+class Dockerfile(Frozen):
     """A Dockerfile that the stack builds.
 
     Attributes:
@@ -21,8 +20,7 @@ class Dockerfile:
     context: str = ""
 
 
-@dataclass(frozen=True)
-class ContainerImage:
+class ContainerImage(Frozen):
     """The base of a function's image; requirements, runtime and function are put on top.
 
     Attributes:

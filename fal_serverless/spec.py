@@ -5,12 +5,11 @@ Everything a later stage needs is in these values; no stage reads a decorator ag
 
 from __future__ import annotations
 
-import dataclasses
 import sys
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from fal_serverless.errors import SpecError, did_you_mean
+from fal_serverless.frozen import Frozen
 from fal_serverless.images import ContainerImage, Dockerfile
 from fal_serverless.values import check_secret_name, flag, names, number, variables, whole
 
@@ -49,8 +48,7 @@ def host_python() -> str:
     return f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Environment:
+class Environment(Frozen, kw_only=True):
     """What a function needs around it; equal environments share layers.
 
     Attributes:
@@ -61,13 +59,12 @@ class Environment:
     """
 
     requirements: tuple[str, ...] = ()
-    python: str = field(default_factory=host_python)
+    python: str = host_python()
     architecture: Architecture = "x86_64"
     trim: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
-class FunctionSpec:
+class FunctionSpec(Frozen, kw_only=True):
     """One decorated function with all its options, checked.
 
     Attributes:
@@ -91,7 +88,7 @@ class FunctionSpec:
 
     name: str
     mode: Mode = "call"
-    environment: Environment = field(default_factory=Environment)
+    environment: Environment = Environment()
     kind: Literal["virtualenv", "container"] = "virtualenv"
     base: str = ""
     dockerfile: Dockerfile | None = None
@@ -107,10 +104,6 @@ class FunctionSpec:
     secrets: tuple[str, ...] = ()
     local_modules: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
-
-    def replace(self, **changes: Any) -> FunctionSpec:
-        """A copy with other values; nothing is checked again."""
-        return dataclasses.replace(self, **changes)
 
 
 OPTIONS = (

@@ -23,6 +23,7 @@ MODULES = (
     "_version.py",
     "cron.py",
     "errors.py",
+    "frozen.py",
     "images.py",
     "keys.py",
     "logs.py",

@@ -127,7 +127,7 @@ def build(
     if description is not None and description.needs_pydantic:
         spec = _with_pydantic(found, wanted)
     if trim:
-        spec = spec.replace(environment=replace(spec.environment, trim=TRIMS))
+        spec = spec.replace(environment=spec.environment.replace(trim=TRIMS))
     # The cheap checks come first: pickling and the user's files fail before anything is fetched.
     pickled = dump(
         found.function.function,

@@ -22,6 +22,7 @@ MODULES = (
     "_version",
     "caching",
     "errors",
+    "frozen",
     "function",
     "hosts",
     "images",

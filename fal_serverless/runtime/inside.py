@@ -5,8 +5,8 @@ Functions' role may invoke nothing, and a call that waits for a call would be pa
 
 from __future__ import annotations
 
-import inspect
 import os
+from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def call(
     """The function's value; one of ``async def`` is waited for, as the outer caller's host does."""
     try:
         value = function(*args, **kwargs)
-        return _finished(value) if inspect.iscoroutine(value) else value
+        return _finished(value) if isinstance(value, CoroutineType) else value
     except ModuleNotFoundError as error:
         if not hasattr(error, INNER):
             listed = requirements if isinstance(requirements, (list, tuple)) else ()
