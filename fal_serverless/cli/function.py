@@ -268,7 +268,18 @@ def check_auth(auth: str) -> Auth | None:
     )
 
 
+def notes_of(built: Package) -> tuple[str, ...]:
+    """What a user should know of a package, although nothing is wrong for certain."""
+    return tuple(
+        f"'{built.spec.name}' uses '{module}', which is installed here and in none of its "
+        f'requirements: add "{name}" to them, unless it can do without'
+        for module, name in built.forgotten.items()
+    )
+
+
 def _note_package(built: Package, *, local: bool) -> None:
+    for text in notes_of(built):
+        render.note(f"  note: {text}")
     if built.image is None:
         return
     base = built.image.image.base.name
@@ -329,7 +340,7 @@ def _show_outcome(
                 "package": built.kind,
                 "layers": list(revision.layers),
                 "steps": [{"step": item.step, "seconds": item.seconds} for item in outcome.steps],
-                "notes": list(outcome.notes),
+                "notes": [*notes_of(built), *outcome.notes],
             }
         )
         return

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from fal_serverless.errors import SpecError
@@ -18,6 +18,7 @@ from fal_serverless.package import bundle as bundles
 from fal_serverless.package import layer as layers
 from fal_serverless.package import requirements, sizes
 from fal_serverless.package.describe import describe
+from fal_serverless.package.forgotten import Used, forgotten
 from fal_serverless.package.image import BuiltImage, build_image
 from fal_serverless.package.lock import Lock, resolve
 from fal_serverless.package.oci.registry import Repository
@@ -49,6 +50,7 @@ class Package:
         openapi: for serve mode, else None.
         image: for image packages, else None.
         why: why it is an image, for people; empty for layers.
+        forgotten: distributions that it seems to lack, by the module that it uses.
     """
 
     spec: FunctionSpec
@@ -60,6 +62,7 @@ class Package:
     openapi: Mapping[str, Any] | None
     image: BuiltImage | None = None
     why: str = ""
+    forgotten: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def trimmed(self) -> dict[str, int]:
@@ -129,11 +132,13 @@ def build(
     if trim:
         spec = spec.replace(environment=spec.environment.replace(trim=TRIMS))
     # The cheap checks come first: pickling and the user's files fail before anything is fetched.
+    used = Used()
     pickled = dump(
         found.function.function,
         found.function.setup_function,
         found.modules,
         folder=found.path.parent,
+        used=used,
     )
     extra = [*found.sources, *bundles.user_files(spec.files, found.path.parent)]
     if spec.dockerfile is not None:
@@ -165,6 +170,11 @@ def build(
         lock=lock,
         parts=parts,
         openapi=description.openapi if description else None,
+        forgotten=forgotten(
+            used,
+            found.sources,
+            [wheel.name for wheel in lock.wheels] if lock else [],
+        ),
     )
     why = why_image(spec, parts, wanted_kind)
     if not why:
@@ -182,7 +192,9 @@ def build(
             run=run,
             connect=connect,
         )
-    return replace(built, kind="image", image=image, why=why)
+    # What a base of the user's own brings is not known here.
+    missed = {} if spec.base or base else built.forgotten
+    return replace(built, kind="image", image=image, why=why, forgotten=missed)
 
 
 def _check_kind(spec: FunctionSpec, wanted: str) -> None:

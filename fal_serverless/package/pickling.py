@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from types import ModuleType
 
+    from fal_serverless.package.forgotten import Used
+
 _DEPTH = 4
 
 
@@ -25,12 +27,14 @@ def dump(
     modules: Iterable[ModuleType],
     *,
     folder: Path | None = None,
+    used: Used | None = None,
 ) -> bytes:
     """``{"function": …, "setup": …}`` pickled, with ``modules`` by value.
 
     Args:
         folder: paths of source files below it are written relative to it, so that the same code
             makes the same bytes wherever it lies; None keeps them.
+        used: is told what the pickle refers to.
 
     Raises:
         SerializationError: something that the function uses cannot be pickled; it is named.
@@ -43,7 +47,7 @@ def dump(
             cloudpickle.register_pickle_by_value(module)
             registered.append(module)
         with _relative([*registered, function, setup], folder):
-            return _dump({"function": function, "setup": setup}, folder)
+            return _dump({"function": function, "setup": setup}, folder, used)
     except Exception as error:
         raise _explained(function, error) from error
     finally:
@@ -51,13 +55,15 @@ def dump(
             cloudpickle.unregister_pickle_by_value(module)
 
 
-def _dump(value: object, folder: Path | None = None) -> bytes:
+def _dump(value: object, folder: Path | None = None, used: Used | None = None) -> bytes:
     import cloudpickle
 
     class Pickler(cloudpickle.CloudPickler):  # type: ignore[misc]  # it has no types
         """Writes where code comes from relative to ``folder``."""
 
         def reducer_override(self, value: Any) -> Any:
+            if used is not None:
+                used.note(value)
             if isinstance(value, CodeType) and folder is not None:
                 moved = value.replace(co_filename=_below(value.co_filename, folder))
                 return self.dispatch_table[CodeType](moved)

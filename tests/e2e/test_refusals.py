@@ -96,3 +96,15 @@ def test_no_profile_and_no_region(abroad: Stack):
     status, lines = refused(abroad, AWS_REGION="")
     assert status == 2
     assert "--region" in lines[2]
+
+
+def test_a_forgotten_requirement_is_told_of_before_the_first_request(stack: Stack, tmp_path):
+    file = tmp_path / "forgetful.py"
+    file.write_text(
+        "from fal_serverless import isolated\n"
+        "@isolated(serve=True)\ndef forgetful():\n    import yaml\n\n    return yaml.dump(1)\n"
+    )
+    ran = stack.run("function", "serve", str(file), "forgetful", "--dry-run", "--json")
+    assert "'forgetful' uses 'yaml'" in ran.errors
+    assert 'add "pyyaml" to them' in ran.errors
+    assert "plan" in ran.json()
