@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import cache
-from importlib import metadata
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -52,6 +51,8 @@ NAMES = {
 @cache
 def _installed() -> Mapping[str, list[str]]:
     """Distributions by the modules that they bring here: reads all of them, a tenth of a second."""
+    from importlib import metadata
+
     return metadata.packages_distributions()
 
 
