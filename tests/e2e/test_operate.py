@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
 import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,6 +15,8 @@ from typing import TYPE_CHECKING
 
 import boto3
 import pytest
+
+from tests.e2e.conftest import COMMAND
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Stack
@@ -77,6 +81,32 @@ def test_logs_of_one_request_of_failures_and_of_a_revision(stack: Stack, served)
     wrong = stack.run("function", "logs", "spoken", "--since", "soon", ok=False)
     assert wrong.status == 2
     assert "not a duration" in wrong.errors
+
+
+def test_a_followed_log_ends_with_a_whole_line_when_it_is_interrupted(stack: Stack, served):
+    command = [COMMAND, "function", "logs", "spoken", "--follow", "--json"]
+    with subprocess.Popen(
+        command, env=stack.environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as following:
+        try:
+            assert following.stdout and following.stderr
+            assert stack.call("spoken", body={"text": "followed"}).status == 200
+            lines = []
+            for line in following.stdout:
+                lines.append(line)
+                if "said followed" in line:
+                    break
+            following.send_signal(signal.SIGINT)
+            rest, errors = following.stdout.read(), following.stderr.read()
+            following.wait(30)
+        finally:
+            following.kill()
+    assert following.returncode == 130
+    assert errors == "Interrupted; URLs that worked still do.\n"
+    assert (rest or "\n").endswith("\n")
+    # Lines of events and nothing else: whoever reads them needs no case for the end.
+    events = [json.loads(line) for line in [*lines, *rest.splitlines()]]
+    assert all({"time", "message"} <= event.keys() for event in events)
 
 
 @dataclass(frozen=True)
