@@ -121,8 +121,6 @@ def post(wire: Wire, timeout: float = 5) -> Any:
 
 
 OK = b"HTTP/1.1 200 OK\r\n"
-CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n2;x=y\r\nhi\r\n1\r\n!\r\n0\r\nT: 1\r\n\r\n"
-SHORT = OK + b"Content-Length: 9\r\nConnection: close\r\n\r\nhalf"
 
 
 @pytest.mark.parametrize(
@@ -157,11 +155,16 @@ def test_answers_of_all_forms(sent: bytes, status: int, body: bytes) -> None:
         b"SSH-2.0\r\n\r\n",
         OK + b"Content-Length: 9\r\nConnection: close\r\n\r\nhalf",
         OK + b"a",
+        (OK + b"Content-Length: 0\r\n\r\n") * 2,
+        OK + b"Content-Length: 0\r\n\r\nmore",
+        b"HTTP/1.1 101 Other\r\nConnection: upgrade\r\nUpgrade: other\r\n\r\n",
     ],
 )
 def test_answers_that_are_none(sent: bytes) -> None:
-    with server(sent) as (wire, _), pytest.raises(WireError):
-        post(wire, 0.3)
+    with server(sent) as (wire, _):
+        with pytest.raises(WireError):
+            post(wire, 0.3)
+        assert not wire._idle
 
 
 def test_a_connection_that_the_server_closed_is_not_used_again() -> None:
@@ -169,7 +172,7 @@ def test_a_connection_that_the_server_closed_is_not_used_again() -> None:
     closing = OK + b"Content-Length: 0\r\nX: Connection: close\r\n\r\n"
     with server(closing, closing) as (wire, seen):
         post(wire)
-        idle = wire._idle[0][0].sock
+        idle = wire._idle[0][0]._socket
         assert idle.recv(1, socket.MSG_PEEK) == b""
         assert post(wire).status == 200
     assert len(seen) == 2
