@@ -39,6 +39,7 @@ AWS = (
     "attributes.py",
     "botocore_session.py",
     "dynamodb_wire.py",
+    "http1.py",
     "key_uses.py",
     "lambda_invoke.py",
     "lambda_aliases.py",

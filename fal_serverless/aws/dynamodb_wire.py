@@ -7,8 +7,9 @@ import random
 import time
 from typing import TYPE_CHECKING, Any
 
+from fal_serverless.aws.http1 import WireError
 from fal_serverless.aws.signing import Signer
-from fal_serverless.aws.wire import Wire, WireError
+from fal_serverless.aws.wire import Wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable

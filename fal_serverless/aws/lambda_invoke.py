@@ -8,23 +8,25 @@ from __future__ import annotations
 
 import json
 import time
+from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from fal_serverless.aws import ambient
+from fal_serverless.aws.http1 import NoAnswerError, WireError
 from fal_serverless.aws.signing import Signer
-from fal_serverless.aws.wire import NoAnswerError, Wire, WireError
+from fal_serverless.aws.wire import Wire
 from fal_serverless.errors import AuthError, AwsError
 from fal_serverless.gateway.protocols import InvokeResult
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from fal_serverless.aws.http1 import Answer
     from fal_serverless.aws.signing import Credentials
-    from fal_serverless.aws.wire import Answer
     from fal_serverless.gateway.protocols import Outcome
 
-_CONNECT_S = 2.0
+CONNECT_S = 2.0
 _TYPE = {"content-type": "application/json"}
 
 # Lambda API reference, Invoke, Errors.
@@ -42,6 +44,51 @@ _STATUSES: dict[int, Outcome] = {
     413: "too_large",
     429: "throttled",
 }
+
+
+class Requests:
+    """What is sent to invoke a function, signed."""
+
+    def __init__(
+        self,
+        credentials: Credentials,
+        region: str,
+        host: str,
+        prefix: str,
+        trace: Callable[[], str | None] = lambda: None,
+    ) -> None:
+        """Nothing is asked of the credentials yet.
+
+        Args:
+            host: as the ``Host`` header says it.
+            prefix: path in front of the API's.
+            trace: value of ``X-Amzn-Trace-Id``, or None.
+        """
+        self._signer = Signer(credentials, "lambda", region, host)
+        self._prefix = prefix
+        self._trace = trace
+
+    def signed(self, function: str, qualifier: str, payload: bytes) -> tuple[str, dict[str, str]]:
+        """(path and query, headers).
+
+        Raises:
+            AuthError: the credentials cannot be refreshed.
+        """
+        path, query = _address(self._prefix, function, qualifier)
+        try:
+            headers = self._signer.headers(path, query, _TYPE, payload)
+        except Exception as error:
+            if not ambient.is_botocores(error):
+                raise
+            raise AuthError(
+                "The invocation cannot be signed.",
+                reason=str(error),
+                hint="check the credentials with: aws sts get-caller-identity",
+            ) from error
+        trace = self._trace()
+        if trace:
+            headers["x-amzn-trace-id"] = trace
+        return f"{path}?{query}", headers
 
 
 class LambdaInvoker:
@@ -70,8 +117,7 @@ class LambdaInvoker:
         """
         self.endpoint = endpoint_url.rstrip("/")
         self._wire = Wire(self.endpoint, ca_certs=ca_certs, connections=connections, clock=clock)
-        self._signer = Signer(credentials, "lambda", region, self._wire.host)
-        self._trace = trace
+        self._requests = Requests(credentials, region, self._wire.host, self._wire.prefix, trace)
 
     def invoke(
         self, function: str, qualifier: str, payload: bytes, *, timeout: float
@@ -84,42 +130,17 @@ class LambdaInvoker:
         Raises:
             AuthError: the credentials cannot be refreshed.
         """
-        path = f"{self._wire.prefix}/2015-03-31/functions/{quote(function, safe='')}/invocations"
-        query = f"Qualifier={quote(qualifier, safe='')}"
-        headers = self._signed(path, query, payload)
+        target, headers = self._requests.signed(function, qualifier, payload)
+        connect = min(CONNECT_S, timeout)
         try:
-            answer = self._wire.post(
-                f"{path}?{query}",
-                headers,
-                payload,
-                connect=min(_CONNECT_S, timeout),
-                timeout=timeout,
-            )
-        except NoAnswerError as error:
-            return InvokeResult("timed_out", reason=str(error))
+            answer = self._wire.post(target, headers, payload, connect=connect, timeout=timeout)
         except WireError as error:
-            return InvokeResult("failed", reason=str(error))
-        return _result(answer)
+            return unanswered(error)
+        return result_of(answer)
 
     def close(self) -> None:
         """Close the connections."""
         self._wire.close()
-
-    def _signed(self, path: str, query: str, payload: bytes) -> dict[str, str]:
-        try:
-            headers = self._signer.headers(path, query, _TYPE, payload)
-        except Exception as error:
-            if not ambient.is_botocores(error):
-                raise
-            raise AuthError(
-                "The invocation cannot be signed.",
-                reason=str(error),
-                hint="check the credentials with: aws sts get-caller-identity",
-            ) from error
-        trace = self._trace()
-        if trace:
-            headers["x-amzn-trace-id"] = trace
-        return headers
 
 
 def open_invoker(
@@ -138,10 +159,20 @@ def open_invoker(
         AuthError: there are no credentials.
         AwsError: no Region is configured, or the configuration cannot be read.
     """
-    found = ambient.of_lambda("lambda", region, endpoint_url) or _by_botocore(region, endpoint_url)
+    found = place(region, endpoint_url)
     return LambdaInvoker(
         found.credentials, found.region, found.endpoint, ca_certs=found.ca_certs, trace=trace
     )
+
+
+def place(region: str | None, endpoint_url: str | None) -> ambient.Place:
+    """Where Lambda is, and who asks; as ``open_invoker``.
+
+    Raises:
+        AuthError: there are no credentials.
+        AwsError: no Region is configured, or the configuration cannot be read.
+    """
+    return ambient.of_lambda("lambda", region, endpoint_url) or _by_botocore(region, endpoint_url)
 
 
 def _by_botocore(region: str | None, endpoint_url: str | None) -> ambient.Place:
@@ -179,7 +210,22 @@ def _unusable(reason: str) -> AwsError:
     )
 
 
-def _result(response: Answer) -> InvokeResult:
+@lru_cache(maxsize=1024)
+def _address(prefix: str, function: str, qualifier: str) -> tuple[str, str]:
+    """(path, query)."""
+    path = f"{prefix}/2015-03-31/functions/{quote(function, safe='')}/invocations"
+    return path, f"Qualifier={quote(qualifier, safe='')}"
+
+
+def unanswered(error: WireError) -> InvokeResult:
+    """What a broken exchange comes to."""
+    return InvokeResult(
+        "timed_out" if isinstance(error, NoAnswerError) else "failed", reason=str(error)
+    )
+
+
+def result_of(response: Answer) -> InvokeResult:
+    """What Lambda's answer comes to."""
     headers = response.headers
     if response.status == 200:
         return InvokeResult(

@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from starlette.routing import BaseRoute, Match, NoMatchFound
 
 from fal_serverless.gateway.entry import Access, Gateway
-from fal_serverless.gateway.invoke import DEADLINE_S, Calls
+from fal_serverless.gateway.invoke import DEADLINE_S, Blocking, Calls
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,7 +53,8 @@ def create_app(
         manager: name of the Lambda function behind the management API, ``""`` where there is none.
         uses: counts the requests of keys, or None.
     """
-    calls = Calls(registry, invoker, executor, deadline, clock, now, queue, manager, uses)
+    waiting = Blocking(invoker, executor)
+    calls = Calls(registry, waiting, executor, deadline, clock, now, queue, manager, uses)
     return app_around(Gateway(calls, domain, record))
 
 

@@ -21,7 +21,14 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from concurrent.futures import Executor
 
-    from fal_serverless.gateway.protocols import Invoker, Request, Response, Route
+    from fal_serverless.gateway.protocols import (
+        AsyncInvoker,
+        Invoker,
+        InvokeResult,
+        Request,
+        Response,
+        Route,
+    )
     from fal_serverless.gateway.queue.forms import Form
     from fal_serverless.gateway.queue.front import Front
     from fal_serverless.gateway.registry import CachedRegistry
@@ -72,7 +79,7 @@ class Calls:
     """
 
     registry: CachedRegistry
-    invoker: Invoker
+    invoker: AsyncInvoker
     executor: Executor | None = None
     deadline: float = DEADLINE_S
     clock: Callable[[], float] = time.monotonic
@@ -189,8 +196,8 @@ class Calls:
             left = self.deadline - (self.clock() - exchange.started)
             if left < _LEAST_S:
                 return answer.too_late(self.deadline), True
-            result = await self.run(
-                partial(self.invoker.invoke, route.function, route.qualifier, written, timeout=left)
+            result = await self.invoker.invoke(
+                route.function, route.qualifier, written, timeout=left
             )
             if result.outcome != "missing" or last:
                 break
@@ -207,6 +214,35 @@ class Calls:
 
     async def run(self, work: Callable[[], Result]) -> Result:
         """What blocking work gives."""
-        if self.executor is None:
-            return work()
-        return await asyncio.get_running_loop().run_in_executor(self.executor, work)
+        return await _run(self.executor, work)
+
+
+class Blocking:
+    """An invoker that blocks, for those who await one."""
+
+    def __init__(self, invoker: Invoker, executor: Executor | None = None) -> None:
+        """Nothing is sent yet.
+
+        Args:
+            executor: to wait in; None waits in place.
+        """
+        self._invoker = invoker
+        self._executor = executor
+
+    async def invoke(
+        self,
+        function: str,
+        qualifier: str,
+        payload: bytes,
+        *,
+        timeout: float,
+    ) -> InvokeResult:
+        """As ``Invoker.invoke``."""
+        work = partial(self._invoker.invoke, function, qualifier, payload, timeout=timeout)
+        return await _run(self._executor, work)
+
+
+async def _run(executor: Executor | None, work: Callable[[], Result]) -> Result:
+    if executor is None:
+        return work()
+    return await asyncio.get_running_loop().run_in_executor(executor, work)

@@ -20,7 +20,7 @@ from mangum import Mangum
 
 from fal_serverless.gateway.api_gateway import PayloadV2
 from fal_serverless.gateway.entry import Gateway, Shortcut
-from fal_serverless.gateway.invoke import Calls
+from fal_serverless.gateway.invoke import Blocking, Calls
 from fal_serverless.gateway.registry import CachedRegistry
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def _adapter() -> Mangum:
     asyncio.set_event_loop(asyncio.new_event_loop())
     calls = Calls(
         CachedRegistry(registry),
-        invoker,
+        Blocking(invoker),
         queue=_front,
         manager=os.environ.get("FAL_MANAGER", ""),
         uses=_uses(region),

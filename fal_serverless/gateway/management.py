@@ -63,9 +63,7 @@ async def _ask(calls: Calls, exchange: Exchange, record: KeyRecord) -> Response:
         )
     written = event(exchange, record, replace(exchange.request, body=body), calls.now())
     left = calls.deadline - (calls.clock() - exchange.started)
-    result = await calls.run(
-        partial(calls.invoker.invoke, calls.manager, QUALIFIER, written, timeout=max(left, 0.1))
-    )
+    result = await calls.invoker.invoke(calls.manager, QUALIFIER, written, timeout=max(left, 0.1))
     return _of_result(result, exchange.request.method, left)
 
 

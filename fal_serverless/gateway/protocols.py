@@ -127,6 +127,20 @@ class Invoker(Protocol):
         """
 
 
+class AsyncInvoker(Protocol):
+    """Runs Lambda functions, and lets others run meanwhile."""
+
+    async def invoke(
+        self,
+        function: str,
+        qualifier: str,
+        payload: bytes,
+        *,
+        timeout: float,
+    ) -> InvokeResult:
+        """As ``Invoker.invoke``."""
+
+
 class RegistrySource(Protocol):
     """Reads the registry."""
 

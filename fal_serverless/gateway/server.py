@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, TextIO
 import uvicorn
 
 from fal_serverless.errors import FalServerlessError, OperationError
-from fal_serverless.gateway.app import create_app
-from fal_serverless.gateway.invoke import DEADLINE_S
+from fal_serverless.gateway.app import app_around
+from fal_serverless.gateway.entry import Gateway
+from fal_serverless.gateway.invoke import DEADLINE_S, Calls
 from fal_serverless.gateway.queue.front import Front
 from fal_serverless.gateway.queue.model import LIMIT
 from fal_serverless.gateway.registry import CachedRegistry
@@ -29,9 +30,10 @@ if TYPE_CHECKING:
 
     from fastapi import FastAPI
 
+    from fal_serverless.aws.async_invoke import AsyncLambdaInvoker
     from fal_serverless.gateway.entry import Access
 
-# Each request that waits for Lambda holds one thread.
+# For what blocks: reading the registry when it is not remembered, and the queue's work.
 THREADS = 64
 _GRACE_S = 5
 
@@ -47,12 +49,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         listener = _listen(args.host, args.port)
         with listener, ThreadPoolExecutor(args.threads, "invoke") as executor:
-            uses = _uses(args)
-            app = _wired(args, executor, uses)
+            uses, invoker = _uses(args), _invoker(args)
+            app = _wired(args, invoker, executor, uses)
             print_line(event="listening", host=args.host, port=listener.getsockname()[1])
             tls = (args.certificate, args.certificate_key)
             background = Background(uses, args.count_every) if uses else None
-            Server(config(app, *tls), background).run(sockets=[listener])
+            Server(config(app, *tls), invoker, background).run(sockets=[listener])
     except FalServerlessError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code
@@ -60,15 +62,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 class Server(uvicorn.Server):
-    """uvicorn's, which writes down the use of keys before it ends."""
+    """uvicorn's, which closes its connections and writes down the use of keys before it ends."""
 
-    def __init__(self, config: uvicorn.Config, background: Background | None) -> None:
+    def __init__(
+        self, config: uvicorn.Config, invoker: AsyncLambdaInvoker, background: Background | None
+    ) -> None:
         super().__init__(config)
+        self._invoker = invoker
         self._background = background
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Answer what is begun, then end; the signal that asked for it comes again after this."""
         await super().shutdown(sockets)
+        self._invoker.close()
         if self._background is not None:
             self._background.stop()
 
@@ -78,6 +84,7 @@ def config(app: FastAPI, certificate: str = "", key: str = "") -> uvicorn.Config
     return uvicorn.Config(
         app,
         lifespan="off",
+        http="h11",
         ws="none",
         proxy_headers=False,
         server_header=False,
@@ -127,22 +134,31 @@ def _uses(args: argparse.Namespace) -> KeyUses | None:
     return KeyUses(writer)
 
 
-def _wired(args: argparse.Namespace, executor: ThreadPoolExecutor, uses: KeyUses | None) -> FastAPI:
-    from fal_serverless.aws.lambda_invoke import open_invoker
+def _invoker(args: argparse.Namespace) -> AsyncLambdaInvoker:
+    from fal_serverless.aws.async_invoke import open_async_invoker
+
+    return open_async_invoker(region=args.region, endpoint_url=args.endpoint_url)
+
+
+def _wired(
+    args: argparse.Namespace,
+    invoker: AsyncLambdaInvoker,
+    executor: ThreadPoolExecutor,
+    uses: KeyUses | None,
+) -> FastAPI:
     from fal_serverless.aws.registry_read import open_registry
 
     registry = open_registry(args.table, region=args.region, endpoint_url=args.endpoint_url)
-    return create_app(
-        registry=CachedRegistry(registry),
-        invoker=open_invoker(region=args.region, endpoint_url=args.endpoint_url),
-        domain=args.domain,
-        record=line_writer(),
-        executor=executor,
+    calls = Calls(
+        CachedRegistry(registry),
+        invoker,
+        executor,
         deadline=args.deadline,
         queue=_queue(args),
         manager=args.manager,
         uses=uses,
     )
+    return app_around(Gateway(calls, args.domain, line_writer()))
 
 
 def _queue(args: argparse.Namespace) -> Callable[[], Front] | None:
@@ -196,7 +212,12 @@ def _parser() -> argparse.ArgumentParser:
         default=DEADLINE_S,
         help=f"seconds until a caller has an answer (default {DEADLINE_S:g}, as on API Gateway)",
     )
-    parser.add_argument("--threads", type=int, default=THREADS, help="requests at a time")
+    parser.add_argument(
+        "--threads",
+        type=int,
+        default=THREADS,
+        help="for reading the registry and for the queue's work",
+    )
     parser.add_argument(
         "--manager", default="", help="name of the Lambda function behind the management API"
     )

@@ -20,10 +20,11 @@ PINNED = {
         "boto3==1.44.5",
         "chalice==1.34.0",
         "fastapi==0.165.0",
+        "httptools==0.9.0",
         "mangum==0.22.0",
         "pydantic==2.14.3",
     ),
-    "aio": ("aioboto3==15.5.0", "fastapi==0.165.0", "uvicorn==0.54.0"),
+    "aio": ("aioboto3==15.5.0", "fastapi==0.165.0", "httptools==0.9.0", "uvicorn==0.54.0"),
     "lithops": ("lithops==3.8.0",),
     "sam": ("aws-sam-cli==1.170.0", "uv==0.13.9"),
 }

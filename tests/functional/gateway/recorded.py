@@ -1,7 +1,7 @@
 """Requests with the answers that they had, byte for byte, and the events that functions saw.
 
-``python tests/functional/gateway/recorded.py`` answers the stored requests anew and writes the file:
-only for a change of answers that is meant.
+``python tests/functional/gateway/recorded.py`` answers the stored requests anew and writes the
+file: only for a change of answers that is meant.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 from gateway_fakes import DOMAIN, NOW, FakeRegistry
 
 from fal_serverless.gateway.entry import Gateway
-from fal_serverless.gateway.invoke import Calls
+from fal_serverless.gateway.invoke import Blocking, Calls
 from fal_serverless.gateway.lambda_handler import adapter_of
 from fal_serverless.gateway.protocols import InvokeResult
 from fal_serverless.gateway.registry import CachedRegistry
@@ -42,7 +42,7 @@ def answered(case: dict[str, Any]) -> dict[str, Any]:
     invoker = Invoker(case["result"])
     registry = CachedRegistry(FakeRegistry())
     # The time stands still, so that deadlines and ages are the same each time.
-    calls = Calls(registry, invoker, clock=lambda: 0.0, now=lambda: NOW)
+    calls = Calls(registry, Blocking(invoker), clock=lambda: 0.0, now=lambda: NOW)
     gateway = Gateway(calls, DOMAIN, None)
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)

@@ -15,9 +15,10 @@ from botocore.credentials import Credentials
 
 from fal_serverless.aws import ambient
 from fal_serverless.aws.dynamodb_wire import DynamoDB, RefusedError
+from fal_serverless.aws.http1 import NoAnswerError, UnconnectedError, WireError
 from fal_serverless.aws.registry_read import RegistryReader, open_registry
 from fal_serverless.aws.signing import Signer, Static
-from fal_serverless.aws.wire import NoAnswerError, UnconnectedError, Wire, WireError
+from fal_serverless.aws.wire import Wire
 from fal_serverless.errors import AwsError
 
 if TYPE_CHECKING:

@@ -1,0 +1,183 @@
+"""POSTs to one AWS endpoint from an event loop: thousands may wait without a thread each."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from typing import TYPE_CHECKING, cast
+
+from fal_serverless.aws.http1 import (
+    CONNECT_TRIES,
+    IDLE_S,
+    Endpoint,
+    NoAnswerError,
+    Reading,
+    UnconnectedError,
+    WireError,
+    request,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from fal_serverless.aws.http1 import Answer
+
+
+class AsyncWire:
+    """One endpoint, for one event loop."""
+
+    def __init__(
+        self,
+        endpoint: str,
+        *,
+        ca_certs: str | None = None,
+        connections: int = 256,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Nothing is sent yet.
+
+        Args:
+            endpoint: URL; a path in it stands before every request's.
+            ca_certs: file of the certificate authorities to trust, or None for the system's.
+            connections: kept open at most, when they are not in use.
+            clock: seconds.
+        """
+        self._endpoint = Endpoint(endpoint, ca_certs)
+        self.prefix = self._endpoint.prefix
+        self.host = self._endpoint.host
+        self._clock = clock
+        self._idle: deque[tuple[_Connection, float]] = deque()
+        self._most = connections
+
+    async def post(
+        self,
+        target: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        *,
+        connect: float,
+        timeout: float,
+    ) -> Answer:
+        """Send a request once, and wait for its whole answer; as ``Wire.post``.
+
+        Raises:
+            UnconnectedError: nothing was sent.
+            NoAnswerError: the time is over; the request may have been received.
+            WireError: the connection broke, or what came is no HTTP.
+        """
+        connection = self._take() or await self._connect(connect)
+        try:
+            return await connection.exchange(request(target, headers, body), timeout)
+        finally:
+            if connection.free and len(self._idle) < self._most:
+                self._idle.append((connection, self._clock()))
+            else:
+                connection.close()
+
+    def close(self) -> None:
+        """Close the connections that are not in use."""
+        while self._idle:
+            self._idle.pop()[0].close()
+
+    def _take(self) -> _Connection | None:
+        now = self._clock()
+        while self._idle:
+            connection, used = self._idle.pop()
+            if connection.free and now - used < IDLE_S:
+                return connection
+            connection.close()
+        return None
+
+    async def _connect(self, seconds: float) -> _Connection:
+        loop = asyncio.get_running_loop()
+        (name, port), tls = self._endpoint.address, self._endpoint.tls
+        for left in reversed(range(CONNECT_TRIES)):
+            connecting = loop.create_connection(_Connection, name, port, ssl=tls)
+            try:
+                _, made = await asyncio.wait_for(connecting, seconds)
+            except (OSError, asyncio.TimeoutError) as error:
+                if not left:
+                    raise UnconnectedError(f"{type(error).__name__}: {error}") from error
+            else:
+                return made
+        raise AssertionError("the loop returns or raises")
+
+
+class _Connection(asyncio.Protocol):
+    """An open connection.
+
+    Attributes:
+        free: whether the last answer is whole, and another request may follow.
+    """
+
+    def __init__(self) -> None:
+        self.free = False
+        self._reading = Reading()
+        self._answered: asyncio.Future[None] | None = None
+
+    async def exchange(self, sent: bytes, seconds: float) -> Answer:
+        """Send a request, and wait so long for its answer.
+
+        Raises:
+            NoAnswerError: the time is over.
+            WireError: the connection broke, or this is not the answer to a request.
+        """
+        self.free = False
+        self._reading.begin()
+        loop = asyncio.get_running_loop()
+        self._answered = answered = loop.create_future()
+        end = loop.call_later(
+            seconds, self._fail, NoAnswerError(f"no answer within {seconds:.1f} s")
+        )
+        try:
+            self._transport.write(sent)
+            await answered
+        finally:
+            end.cancel()
+            self._answered = None
+        self.free = self._reading.kept and not self._transport.is_closing()
+        return self._reading.answer()
+
+    def close(self) -> None:
+        """Close it; what is not sent yet never will be."""
+        self.free = False
+        self._transport.abort()
+
+    def _fail(self, error: WireError) -> None:
+        if self._answered is not None and not self._answered.done():
+            self._answered.set_exception(error)
+
+    # What the event loop calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """It is open."""
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        """A piece of an answer."""
+        if self._answered is None:
+            # Nothing was asked: what is said on an idle connection is its end.
+            self.close()
+            return
+        try:
+            self._reading.feed(data)
+        except WireError as error:
+            self._fail(error)
+            return
+        if self._reading.whole and not self._answered.done():
+            self._answered.set_result(None)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It is gone."""
+        self.free = False
+        if self._answered is None or self._answered.done():
+            return
+        try:
+            if exc is not None:
+                raise WireError(f"{type(exc).__name__}: {exc}") from exc
+            self._reading.end()
+        except WireError as error:
+            self._fail(error)
+        else:
+            self._answered.set_result(None)
