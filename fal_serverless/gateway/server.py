@@ -19,6 +19,7 @@ import uvicorn
 from fal_serverless.errors import FalServerlessError, OperationError
 from fal_serverless.gateway.app import app_around
 from fal_serverless.gateway.entry import Gateway
+from fal_serverless.gateway.http import GatewayProtocol
 from fal_serverless.gateway.invoke import DEADLINE_S, Calls
 from fal_serverless.gateway.queue.front import Front
 from fal_serverless.gateway.queue.model import LIMIT
@@ -84,7 +85,7 @@ def config(app: FastAPI, certificate: str = "", key: str = "") -> uvicorn.Config
     return uvicorn.Config(
         app,
         lifespan="off",
-        http="h11",
+        http=GatewayProtocol,
         ws="none",
         proxy_headers=False,
         server_header=False,

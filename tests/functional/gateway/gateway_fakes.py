@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 from dataclasses import dataclass, field
@@ -102,6 +103,29 @@ class FakeInvoker:
         self.asked.append((function, qualifier, timeout))
         self.calls.append(json.loads(payload))
         return self.behave(self.calls[-1])
+
+
+class OnLoop:
+    """Something of coroutines, used as if it blocked; its connections live on from call to call."""
+
+    def __init__(self, made: Any) -> None:
+        self.made = made
+        self._loop = asyncio.new_event_loop()
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self.made, name)
+        if not asyncio.iscoroutinefunction(found):
+            return found
+        return lambda *given, **named: self.run(found(*given, **named))
+
+    def run(self, work: Any) -> Any:
+        return self._loop.run_until_complete(work)
+
+    def close(self) -> None:
+        self.made.close()
+        # What closes a connection runs a moment later.
+        self.run(asyncio.sleep(0))
+        self._loop.close()
 
 
 class AwsStandIn:

@@ -154,6 +154,49 @@ def test_chunked_bodies_and_whole_urls(running: Running) -> None:
     assert "transfer-encoding" not in event["headers"]
 
 
+@pytest.mark.parametrize(
+    ("target", "path", "query"),
+    [
+        (f"http://12-web.{DOMAIN}?y", "/", "y"),
+        (f"HTTP://12-web.{DOMAIN}:80", "/", ""),
+        ("/a#b?c#d", "/a#b", "c#d"),
+        ("//x//y?", "//x//y", ""),
+        ("/?a?b", "/", "a?b"),
+    ],
+)
+def test_odd_targets(running: Running, target: str, path: str, query: str) -> None:
+    status, _, body = running.raw(f"GET {target} HTTP/1.1", WEB, "X-A: \t b \t")
+    assert status == "HTTP/1.1 200 OK"
+    event = json.loads(body)
+    assert (event["rawPath"], event["rawQueryString"]) == (path, query)
+    assert event["headers"]["x-a"] == "b"
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ("GET / HTTP/1.1",),
+        ("GET / HTTP/1.1", WEB, "Host: other"),
+        ("GET / HTTP/1.1", WEB, f"X: {'x' * 65_536}"),
+        (f"GET /{'x' * 65_536} HTTP/1.1", WEB),
+        ("GET / HTTP/1.1", WEB, "X: a\x00b"),
+        ("GET / HTTP/1.1", WEB, "X Y: a"),
+        ("GET / HTTP/1.1", WEB, "Content-Length: 1", "Content-Length: 2"),
+        ("GET / HTTP/1.1", WEB, "Content-Length: 1", "Transfer-Encoding: chunked"),
+    ],
+)
+def test_requests_that_are_none(running: Running, lines: tuple[str, ...]) -> None:
+    status, _, body = running.raw(*lines)
+    assert status == "HTTP/1.1 400 Bad Request"
+    assert body == b"Invalid HTTP request received."
+
+
+def test_old_requests_need_no_host(running: Running) -> None:
+    status, _, body = running.raw("GET /12-web/x HTTP/1.0")
+    assert status == "HTTP/1.1 200 OK"
+    assert json.loads(body)["rawPath"] == "/x"
+
+
 def answer_with(aws: AwsStandIn, **said: Any) -> None:
     aws.answers["fal-12-web-z"] = (200, {}, json.dumps(said).encode())
 

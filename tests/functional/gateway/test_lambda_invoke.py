@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 import ssl
@@ -17,26 +18,38 @@ from botocore.credentials import Credentials
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from gateway_fakes import AwsStandIn
+from gateway_fakes import AwsStandIn, OnLoop
 
+from fal_serverless.aws.async_invoke import AsyncLambdaInvoker, open_async_invoker
 from fal_serverless.aws.lambda_invoke import LambdaInvoker, open_invoker
 from fal_serverless.errors import AuthError, AwsError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 CREDENTIALS = Credentials("AKIDEXAMPLE", "aws-secret", "aws-token")
 
 
+KINDS: dict[str, Callable[..., Any]] = {
+    "blocking": LambdaInvoker,
+    "on a loop": lambda *given, **named: OnLoop(AsyncLambdaInvoker(*given, **named)),
+}
+
+
+@pytest.fixture(params=KINDS)
+def make(request: pytest.FixtureRequest) -> Callable[..., Any]:
+    return KINDS[request.param]
+
+
 @pytest.fixture
-def invoker(aws: AwsStandIn) -> Iterator[LambdaInvoker]:
-    made = LambdaInvoker(CREDENTIALS, "eu-central-1", aws.url)
+def invoker(aws: AwsStandIn, make: Callable[..., Any]) -> Iterator[Any]:
+    made = make(CREDENTIALS, "eu-central-1", aws.url)
     yield made
     made.close()
 
 
-def test_a_function_answers(aws: AwsStandIn, invoker: LambdaInvoker) -> None:
+def test_a_function_answers(aws: AwsStandIn, invoker: Any) -> None:
     result = invoker.invoke("fal-1-f-z", "call", b'{"a":1}', timeout=5)
     assert (result.outcome, result.status_code, result.function_error) == ("answered", 200, None)
     assert result.executed_version == "7"
@@ -46,7 +59,7 @@ def test_a_function_answers(aws: AwsStandIn, invoker: LambdaInvoker) -> None:
     assert request["body"] == b'{"a":1}'
 
 
-def test_requests_are_signed_as_they_arrive(aws: AwsStandIn, invoker: LambdaInvoker) -> None:
+def test_requests_are_signed_as_they_arrive(aws: AwsStandIn, invoker: Any) -> None:
     invoker.invoke("fal-1-f-z", "a-b_1", "é".encode(), timeout=5)
     (request,) = aws.requests
     headers = request["headers"]
@@ -68,7 +81,7 @@ def test_requests_are_signed_as_they_arrive(aws: AwsStandIn, invoker: LambdaInvo
     assert signer.signature(to_sign, again) == sent["Signature"]
 
 
-def test_one_connection_serves_many_requests(aws: AwsStandIn, invoker: LambdaInvoker) -> None:
+def test_one_connection_serves_many_requests(aws: AwsStandIn, invoker: Any) -> None:
     for _ in range(5):
         invoker.invoke("f", "1", b"{}", timeout=5)
     assert len(aws.requests) == 5
@@ -86,7 +99,8 @@ def test_connections_that_lay_idle_are_not_trusted(aws: AwsStandIn) -> None:
     invoker.close()
 
 
-def test_many_threads_share_it(aws: AwsStandIn, invoker: LambdaInvoker) -> None:
+def test_many_threads_share_it(aws: AwsStandIn) -> None:
+    invoker = LambdaInvoker(CREDENTIALS, "eu-central-1", aws.url)
     outcomes: list[bytes] = []
 
     def work(number: int) -> None:
@@ -102,6 +116,61 @@ def test_many_threads_share_it(aws: AwsStandIn, invoker: LambdaInvoker) -> None:
     for thread in threads:
         thread.join()
     assert outcomes == [b"same"] * 80
+    invoker.close()
+
+
+def test_many_wait_on_one_loop(aws: AwsStandIn) -> None:
+    invoker = AsyncLambdaInvoker(CREDENTIALS, "eu-central-1", aws.url)
+
+    async def work(number: int) -> list[bool]:
+        body = json.dumps({"n": number}).encode()
+        results = [await invoker.invoke("f", "1", body, timeout=10) for _ in range(10)]
+        bodies = [json.loads(json.loads(result.payload)["body"]) for result in results]
+        return [said == {"n": number} for said in bodies]
+
+    async def everyone() -> None:
+        assert await asyncio.gather(*map(work, range(8))) == [[True] * 10] * 8
+        invoker.close()
+        await asyncio.sleep(0)
+
+    asyncio.run(everyone())
+    assert len(aws.connections) == 8
+
+
+def test_nobody_else_waits_while_credentials_are_refreshed(aws: AwsStandIn) -> None:
+    asked: list[threading.Thread] = []
+
+    class Role:
+        def refresh_needed(self) -> bool:
+            return not asked
+
+        def get_frozen_credentials(self) -> Any:
+            asked.append(threading.current_thread())
+            return CREDENTIALS.get_frozen_credentials()
+
+    invoker = OnLoop(AsyncLambdaInvoker(Role(), "eu-central-1", aws.url))
+    for _ in range(2):
+        assert invoker.invoke("f", "1", b"{}", timeout=5).outcome == "answered"
+    invoker.close()
+    assert asked[0] is not threading.main_thread()
+    assert asked[1] is threading.main_thread()
+
+
+def test_whoever_stops_waiting_leaves_no_connection_behind(aws: AwsStandIn) -> None:
+    done = threading.Event()
+    aws.answers["slow"] = lambda handler: done.wait(30)
+    invoker = AsyncLambdaInvoker(CREDENTIALS, "eu-central-1", aws.url)
+
+    async def leave() -> None:
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(invoker.invoke("slow", "1", b"{}", timeout=20), 0.3)
+        assert (await invoker.invoke("f", "1", b"{}", timeout=5)).outcome == "answered"
+        invoker.close()
+        await asyncio.sleep(0)
+
+    asyncio.run(leave())
+    done.set()
+    assert len(aws.connections) == 2
 
 
 @pytest.mark.parametrize(
@@ -122,7 +191,7 @@ def test_many_threads_share_it(aws: AwsStandIn, invoker: LambdaInvoker) -> None:
 )
 def test_refusals_are_outcomes_and_never_tried_again(
     aws: AwsStandIn,
-    invoker: LambdaInvoker,
+    invoker: Any,
     status: int,
     headers: dict[str, str],
     body: Any,
@@ -137,14 +206,14 @@ def test_refusals_are_outcomes_and_never_tried_again(
     assert len(aws.requests) == 1
 
 
-def test_errors_of_the_function_are_told_apart(aws: AwsStandIn, invoker: LambdaInvoker) -> None:
+def test_errors_of_the_function_are_told_apart(aws: AwsStandIn, invoker: Any) -> None:
     aws.answers["f"] = (200, {"X-Amz-Function-Error": "Unhandled"}, b'{"errorMessage":"x"}')
     result = invoker.invoke("f", "1", b"{}", timeout=5)
     assert (result.outcome, result.function_error) == ("answered", "Unhandled")
     assert result.payload == b'{"errorMessage":"x"}'
 
 
-def test_no_answer_in_time_is_not_tried_again(aws: AwsStandIn, invoker: LambdaInvoker) -> None:
+def test_no_answer_in_time_is_not_tried_again(aws: AwsStandIn, invoker: Any) -> None:
     done = threading.Event()
     aws.answers["f"] = lambda handler: done.wait(30)
     result = invoker.invoke("f", "1", b"{}", timeout=0.2)
@@ -153,9 +222,7 @@ def test_no_answer_in_time_is_not_tried_again(aws: AwsStandIn, invoker: LambdaIn
     assert len(aws.requests) == 1
 
 
-def test_a_connection_lost_after_sending_is_not_tried_again(
-    aws: AwsStandIn, invoker: LambdaInvoker
-) -> None:
+def test_a_connection_lost_after_sending_is_not_tried_again(aws: AwsStandIn, invoker: Any) -> None:
     def hang_up(handler: Any) -> None:
         handler.close_connection = True
         handler.connection.shutdown(socket.SHUT_RDWR)
@@ -166,11 +233,12 @@ def test_a_connection_lost_after_sending_is_not_tried_again(
     assert len(aws.requests) == 1
 
 
-def test_nobody_listens() -> None:
+def test_nobody_listens(make: Callable[..., Any]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-    invoker = LambdaInvoker(CREDENTIALS, "eu-central-1", f"http://127.0.0.1:{port}")
+    invoker = make(CREDENTIALS, "eu-central-1", f"http://127.0.0.1:{port}")
     assert invoker.invoke("f", "1", b"{}", timeout=1).outcome == "failed"
+    invoker.close()
 
 
 def test_traces_are_passed_on(aws: AwsStandIn) -> None:
@@ -201,6 +269,9 @@ def test_the_environment_names_an_endpoint(
     invoker = open_invoker()
     assert invoker.invoke("f", "1", b"{}", timeout=5).outcome == "answered"
     invoker.close()
+    waiting = OnLoop(open_async_invoker())
+    assert waiting.invoke("f", "1", b"{}", timeout=5).outcome == "answered"
+    waiting.close()
 
 
 @pytest.mark.parametrize(
@@ -259,15 +330,17 @@ def certificate(tmp_path: Path) -> tuple[Path, Path]:
     return files
 
 
-def test_certificates_are_verified(certificate: tuple[Path, Path]) -> None:
+def test_certificates_are_verified(
+    certificate: tuple[Path, Path], make: Callable[..., Any]
+) -> None:
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server.load_cert_chain(*certificate)
     aws = AwsStandIn(server)
     try:
-        trusting = LambdaInvoker(CREDENTIALS, "r", aws.url, ca_certs=str(certificate[0]))
+        trusting = make(CREDENTIALS, "r", aws.url, ca_certs=str(certificate[0]))
         assert trusting.invoke("f", "1", b"{}", timeout=5).outcome == "answered"
         trusting.close()
-        wary = LambdaInvoker(CREDENTIALS, "r", aws.url)
+        wary = make(CREDENTIALS, "r", aws.url)
         assert wary.invoke("f", "1", b"{}", timeout=5).outcome == "failed"
         wary.close()
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
 from contextlib import contextmanager
@@ -12,8 +13,10 @@ import pytest
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
+from gateway_fakes import OnLoop
 
 from fal_serverless.aws import ambient
+from fal_serverless.aws.async_wire import AsyncWire
 from fal_serverless.aws.dynamodb_wire import DynamoDB, RefusedError
 from fal_serverless.aws.http1 import NoAnswerError, UnconnectedError, WireError
 from fal_serverless.aws.registry_read import RegistryReader, open_registry
@@ -22,7 +25,7 @@ from fal_serverless.aws.wire import Wire
 from fal_serverless.errors import AwsError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from gateway_fakes import AwsStandIn
 
@@ -86,8 +89,19 @@ def request(connection: socket.socket) -> bytes:
     return found
 
 
+KINDS: dict[str, Callable[..., Any]] = {
+    "blocking": Wire,
+    "on a loop": lambda *given, **named: OnLoop(AsyncWire(*given, **named)),
+}
+
+
+@pytest.fixture(params=KINDS)
+def make(request: pytest.FixtureRequest) -> Callable[..., Any]:
+    return KINDS[request.param]
+
+
 @contextmanager
-def server(*answers: bytes) -> Iterator[tuple[Wire, list[bytes]]]:
+def server(*answers: bytes, make: Callable[..., Any] = Wire) -> Iterator[tuple[Any, list[bytes]]]:
     """A server that gives each connection's requests the answers in turn, then hangs up."""
     seen: list[bytes] = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -109,7 +123,7 @@ def server(*answers: bytes) -> Iterator[tuple[Wire, list[bytes]]]:
 
         thread = threading.Thread(target=run)
         thread.start()
-        wire = Wire(f"http://127.0.0.1:{listener.getsockname()[1]}/base/")
+        wire = make(f"http://127.0.0.1:{listener.getsockname()[1]}/base/")
         try:
             yield wire, seen
         finally:
@@ -117,7 +131,7 @@ def server(*answers: bytes) -> Iterator[tuple[Wire, list[bytes]]]:
             thread.join()
 
 
-def post(wire: Wire, timeout: float = 5) -> Any:
+def post(wire: Any, timeout: float = 5) -> Any:
     return wire.post(f"{wire.prefix}/x", {"host": wire.host}, b"{}", connect=5, timeout=timeout)
 
 
@@ -139,8 +153,10 @@ OK = b"HTTP/1.1 200 OK\r\n"
         (b"HTTP/1.0 500 No\r\nContent-Length: 1\r\nA: 1\r\na: 2\r\n\r\n-", 500, b"-"),
     ],
 )
-def test_answers_of_all_forms(sent: bytes, status: int, body: bytes) -> None:
-    with server(sent) as (wire, seen):
+def test_answers_of_all_forms(
+    sent: bytes, status: int, body: bytes, make: Callable[..., Any]
+) -> None:
+    with server(sent, make=make) as (wire, seen):
         answer = post(wire)
     assert (answer.status, answer.body) == (status, body)
     assert seen[0].startswith(b"POST /base/x HTTP/1.1\r\nHost: 127.0.0.1:")
@@ -161,8 +177,8 @@ def test_answers_of_all_forms(sent: bytes, status: int, body: bytes) -> None:
         b"HTTP/1.1 101 Other\r\nConnection: upgrade\r\nUpgrade: other\r\n\r\n",
     ],
 )
-def test_answers_that_are_none(sent: bytes) -> None:
-    with server(sent) as (wire, _):
+def test_answers_that_are_none(sent: bytes, make: Callable[..., Any]) -> None:
+    with server(sent, make=make) as (wire, _):
         with pytest.raises(WireError):
             post(wire, 0.3)
         assert not wire._idle
@@ -179,16 +195,42 @@ def test_a_connection_that_the_server_closed_is_not_used_again() -> None:
     assert len(seen) == 2
 
 
-def test_the_time_covers_the_whole_answer() -> None:
-    with server(OK + b"Content-Length: 9\r\n\r\nhalf") as (wire, _), pytest.raises(NoAnswerError):
+def test_the_time_covers_the_whole_answer(make: Callable[..., Any]) -> None:
+    half = OK + b"Content-Length: 9\r\n\r\nhalf"
+    with server(half, make=make) as (wire, _), pytest.raises(NoAnswerError):
         post(wire, 0.2)
 
 
-def test_nobody_listens() -> None:
+def test_idle_connections_that_end_or_grow_old_are_not_used_again() -> None:
+    now = [0.0]
+    whole = OK + b"Content-Length: 0\r\n\r\n"
+    closing = OK + b"Content-Length: 0\r\nX: Connection: close\r\n\r\n"
+
+    def made(url: str) -> OnLoop:
+        return OnLoop(AsyncWire(url, clock=lambda: now[0]))
+
+    with server(whole, whole, closing, whole, make=made) as (wire, seen):
+        post(wire)
+        first = wire._idle[0][0]
+        post(wire)
+        assert wire._idle[0][0] is first
+        now[0] = 16.0
+        post(wire)
+        assert wire._idle[0][0] is not first
+        # The server has hung up meanwhile; the loop hears of it before the next request.
+        while wire._idle[0][0].free:
+            wire.run(asyncio.sleep(0.01))
+        assert post(wire).status == 200
+    assert len(seen) == 4
+
+
+def test_nobody_listens(make: Callable[..., Any]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
+    wire = make(f"http://127.0.0.1:{port}")
     with pytest.raises(UnconnectedError):
-        post(Wire(f"http://127.0.0.1:{port}"))
+        post(wire)
+    wire.close()
 
 
 INSIDE = {
