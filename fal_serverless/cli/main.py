@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import traceback
@@ -228,5 +229,13 @@ def _tell_interrupted(*, as_json: bool) -> None:
 
 
 def run() -> None:
-    """The console script."""
-    sys.exit(execute(sys.argv[1:]))
+    """The console script.
+
+    What a command makes lives until it ends: collecting garbage at Python's own pace would look at
+    all of it again and again, a fifth of the time of a command that imports botocore.
+    """
+    gc.set_threshold(50_000, 20, 100)
+    status = execute(sys.argv[1:])
+    # Python's end need not look at it either.
+    gc.freeze()
+    sys.exit(status)

@@ -9,8 +9,6 @@ import sys
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from filelock import FileLock
-
 from fal_serverless import stack
 from fal_serverless.aws.cloudformation import Deployer
 from fal_serverless.aws.session import emulator_session
@@ -256,6 +254,8 @@ class Embedded:
 
     @contextlib.contextmanager
     def _lock(self) -> Iterator[None]:
+        from filelock import FileLock
+
         self._home.mkdir(parents=True, exist_ok=True)
         with FileLock(self._home / "lock"):
             yield

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import tempfile
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-from filelock import FileLock
 
 from fal_serverless.errors import PackagingError
 from fal_serverless.package import elf, trim
@@ -20,7 +19,7 @@ from fal_serverless.package.sizes import UNZIPPED_MAX
 from fal_serverless.package.uv import failure, target_arguments
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from fal_serverless.package.lock import Lock
     from fal_serverless.package.uv import Runner
@@ -72,9 +71,7 @@ def build(lock: Lock, environment: Environment, cache: Path, run: Runner) -> Lay
         ArchitectureError: a shared object is not made for the target.
     """
     folder = cache / "layers"
-    folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / f"{lock.digest}.lock"):
-        found = remembered(folder, lock.digest)
+    with building(folder, lock.digest) as found:
         if found is not None:
             return found
         with tempfile.TemporaryDirectory(dir=folder, prefix=".build-") as temporary:
@@ -88,6 +85,22 @@ def build(lock: Lock, environment: Environment, cache: Path, run: Runner) -> Lay
             files = [name for name in keep(root) if name not in dropped]
             trimmed = trim.freed(root, dropped)
             return store(folder, lock.digest, root, files, native=native, trimmed=trimmed)
+
+
+@contextmanager
+def building(folder: Path, digest: str) -> Iterator[Layer | None]:
+    """The cached layer; or None, for who makes it now and may do so alone."""
+    found = remembered(folder, digest)
+    if found is not None:
+        yield found
+        return
+    # Imported here, since it brings an event loop, and most layers are there.
+    from filelock import FileLock
+
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / f"{digest}.lock"):
+        # Somebody else may have made it while they were waited for.
+        yield remembered(folder, digest)
 
 
 def install(lock: Lock, environment: Environment, root: Path, run: Runner) -> None:

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-from packaging.requirements import InvalidRequirement, Requirement
-from packaging.utils import canonicalize_name
 
 from fal_serverless.errors import RequirementsError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+_NAME = r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?"
+_VERSION = r"(?:==|>=|<=|!=|<|>) *[0-9]+(?:\.[0-9]+)*"
+PLAIN = re.compile(
+    rf"({_NAME}) *(?:\[ *{_NAME}(?: *, *{_NAME})* *\])? *(?:{_VERSION}(?: *, *{_VERSION})*)?"
+)
+"""What nearly all requirements look like. Importing ``packaging``, which reads all of PEP 508,
+takes longer than all other work on a package whose layer is there."""
 
 
 def read(option: object, folder: Path) -> tuple[str, ...]:
@@ -42,6 +48,10 @@ def check(entry: str, source: str) -> str:
             reason=f"{source} names a file, a repository or an option of pip",
             hint="publish it to an index, or send its code along with local_modules=[…]",
         )
+    if PLAIN.fullmatch(text):
+        return text
+    from packaging.requirements import InvalidRequirement, Requirement
+
     try:
         found = Requirement(text)
     except InvalidRequirement as error:
@@ -61,7 +71,16 @@ def check(entry: str, source: str) -> str:
 
 def names(requirements: Iterable[str]) -> set[str]:
     """The canonical names of checked requirements."""
-    return {canonicalize_name(Requirement(entry).name) for entry in requirements}
+    return {re.sub(r"[-_.]+", "-", _name(entry)).lower() for entry in requirements}
+
+
+def _name(entry: str) -> str:
+    plain = PLAIN.fullmatch(entry)
+    if plain is not None:
+        return plain[1]
+    from packaging.requirements import Requirement
+
+    return Requirement(entry).name
 
 
 def _from_file(path: Path) -> tuple[str, ...]:

@@ -8,10 +8,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from filelock import FileLock
-
 from fal_serverless.package.bytecode import compile_all
-from fal_serverless.package.layer import PREFIX, Layer, keep, remembered, store
+from fal_serverless.package.layer import PREFIX, Layer, building, keep, store
 from fal_serverless.package.lock import LAYOUT
 
 if TYPE_CHECKING:
@@ -46,9 +44,7 @@ def build_runtime_layer(python: str, cache: Path) -> Layer:
     sources = dict(_sources())
     digest = runtime_digest(python)
     folder = cache / "layers"
-    folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / f"{digest}.lock"):
-        found = remembered(folder, digest)
+    with building(folder, digest) as found:
         if found is not None:
             return found
         with tempfile.TemporaryDirectory(dir=folder, prefix=".build-") as temporary:

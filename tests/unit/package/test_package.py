@@ -9,6 +9,8 @@ import zipfile
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from pydantic import BaseModel
 
 from fal_serverless.discover import discover
@@ -44,6 +46,32 @@ def test_requirements(tmp_path):
     (tmp_path / "r.txt").write_text("# a comment\nflask>=3  # why\n\npandas\n")
     assert requirements.read("r.txt", tmp_path) == ("flask>=3", "pandas")
     assert requirements.names(["Foo_Bar>1", "baz[x]"]) == {"foo-bar", "baz"}
+
+
+@given(
+    st.one_of(
+        st.from_regex(requirements.PLAIN, fullmatch=True),
+        st.text(alphabet="aZ09._-[], <>=!~*@;", max_size=12),
+    )
+)
+def test_plain_requirements_are_what_packaging_takes(entry):
+    plain = requirements.PLAIN.fullmatch(entry)
+    if plain is not None:
+        read = Requirement(entry)
+        assert read.url is read.marker is None
+        assert requirements.names([entry]) == {canonicalize_name(read.name)}
+
+
+@pytest.mark.parametrize("entry", ["numpy", "a==1.0", "a[b,c]>=1,<2", "Foo.Bar_baz != 3"])
+def test_most_requirements_are_plain(entry):
+    assert requirements.PLAIN.fullmatch(entry)
+
+
+@pytest.mark.parametrize("entry", ["a~=1.0", 'a; python_version > "3"', "a==1.*", "a>=1rc1"])
+def test_what_is_not_plain_is_read_by_packaging(entry, tmp_path):
+    assert not requirements.PLAIN.fullmatch(entry)
+    assert requirements.read([entry], tmp_path) == (entry,)
+    assert requirements.names([entry]) == {"a"}
 
 
 @pytest.mark.parametrize("entry", ["a>>1", "./x", "-e .", "git+https://x/y", "a @ https://x/a.whl"])
