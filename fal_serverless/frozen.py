@@ -40,6 +40,7 @@ class _Fields:
             kw_only=True,
         )
         found: Mapping[str, Any] = vars(made)["__dataclass_fields__"]
+        owner.__dataclass_fields__ = found  # type: ignore[assignment]  # made once
         return found
 
 

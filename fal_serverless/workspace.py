@@ -3,43 +3,42 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from fal_serverless import stack
 from fal_serverless.aws.alarms import MetricAlarms
 from fal_serverless.aws.artifacts import ArtifactBucket
-from fal_serverless.aws.builds import ImageBuilds
 from fal_serverless.aws.cloudformation import Deployer
 from fal_serverless.aws.identity import Identity, caller
 from fal_serverless.aws.images import ImageRepository, host_of
-from fal_serverless.aws.key_uses import KeyUseReader
 from fal_serverless.aws.lambdas import LambdaFunctions
 from fal_serverless.aws.logs import LambdaLogs
 from fal_serverless.aws.registry import RegistryTable
-from fal_serverless.aws.scheduler import EventScheduler
-from fal_serverless.aws.secrets import SecretStore
 from fal_serverless.aws.session import Session, emulator_session, open_session
-from fal_serverless.local.embedded import Embedded, data_folder
 from fal_serverless.names import DATA
 from fal_serverless.publish import Target
 from fal_serverless.publish.apply import Progress, Publisher, Silent
-from fal_serverless.publish.dockerfiles import Dockerfiles
 from fal_serverless.publish.lease import SystemClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from fal_serverless.aws.builds import ImageBuilds
+    from fal_serverless.aws.key_uses import KeyUseReader
+    from fal_serverless.aws.scheduler import EventScheduler
+    from fal_serverless.aws.secrets import SecretStore
+    from fal_serverless.publish.dockerfiles import Dockerfiles
     from fal_serverless.settings import Settings
 
 
 @dataclass(frozen=True, kw_only=True)
 class Workspace:
-    """What commands work with.
+    """What commands work with; parts that few of them need are imported when one does.
 
     Attributes:
         user: the caller's user id.
-        builds: of Dockerfiles, or None where the stack has no builder.
         base: how URLs are made of ``<userid>-<label>``, with ``{}`` in its place.
         data: folder of persistent data as functions see it; ``""`` where there is none.
     """
@@ -51,15 +50,48 @@ class Workspace:
     registry: RegistryTable
     functions: LambdaFunctions
     logs: LambdaLogs
-    secrets: SecretStore
-    key_uses: KeyUseReader
     images: ImageRepository
-    builds: ImageBuilds | None
     publisher: Publisher
-    scheduler: EventScheduler
     base: str
     local: bool
     data: str = ""
+
+    @cached_property
+    def secrets(self) -> SecretStore:
+        """The user's secrets."""
+        from fal_serverless.aws.secrets import SecretStore
+
+        return SecretStore(self.session.client("ssm"), self.outputs.name, self.user)
+
+    @cached_property
+    def key_uses(self) -> KeyUseReader:
+        """What keys did."""
+        from fal_serverless.aws.key_uses import KeyUseReader
+
+        return KeyUseReader(self.session.client("dynamodb"), self.outputs.requests)
+
+    @cached_property
+    def scheduler(self) -> EventScheduler:
+        """What runs functions by itself."""
+        from fal_serverless.aws.scheduler import EventScheduler
+
+        return EventScheduler(
+            client=self.session.client("scheduler"),
+            lambdas=self.session.client("lambda"),
+            group=self.outputs.schedules,
+            role=self.outputs.schedule_role,
+            undelivered=self.outputs.undelivered_arn,
+        )
+
+    @cached_property
+    def builds(self) -> ImageBuilds | None:
+        """Builds of Dockerfiles, or None where the stack has no builder."""
+        from fal_serverless.aws.builds import ImageBuilds
+
+        if not self.outputs.builder:
+            return None
+        client = self.session.client
+        return ImageBuilds(client("codebuild"), client("logs"), self.outputs.builder)
 
     @property
     def target(self) -> Target:
@@ -84,6 +116,8 @@ class Workspace:
             tell: is told each line of a build's log.
             dry: only look.
         """
+        from fal_serverless.publish.dockerfiles import Dockerfiles
+
         return Dockerfiles(
             images=self.images,
             artifacts=self.publisher.artifacts,
@@ -106,6 +140,8 @@ def session_of(settings: Settings) -> Session:
         AuthError: there is no such profile.
     """
     if settings.local:
+        from fal_serverless.local.embedded import Embedded
+
         return emulator_session(Embedded(settings.home).endpoint())
     return open_session(profile=settings.profile, region=settings.region)
 
@@ -136,10 +172,7 @@ def connect(settings: Settings, progress: Progress | None = None) -> Workspace:
         registry=registry,
         functions=functions,
         logs=logs,
-        secrets=SecretStore(session.client("ssm"), outputs.name, user or ""),
         images=images,
-        builds=_builds(session, outputs),
-        key_uses=KeyUseReader(session.client("dynamodb"), outputs.requests),
         publisher=Publisher(
             artifacts=ArtifactBucket(session.client("s3"), outputs.bucket),
             functions=functions,
@@ -150,13 +183,6 @@ def connect(settings: Settings, progress: Progress | None = None) -> Workspace:
             logs=logs,
             progress=progress or Silent(),
         ),
-        scheduler=EventScheduler(
-            client=session.client("scheduler"),
-            lambdas=session.client("lambda"),
-            group=outputs.schedules,
-            role=outputs.schedule_role,
-            undelivered=outputs.undelivered_arn,
-        ),
         base=_base(settings, outputs),
         local=settings.local,
         data=_data(settings, outputs),
@@ -165,20 +191,18 @@ def connect(settings: Settings, progress: Progress | None = None) -> Workspace:
 
 def _data(settings: Settings, outputs: stack.Outputs) -> str:
     if settings.local:
+        from fal_serverless.local.embedded import data_folder
+
         folder = data_folder(settings.home)
         folder.mkdir(parents=True, exist_ok=True)
         return str(folder)
     return DATA if outputs.storage else ""
 
 
-def _builds(session: Session, outputs: stack.Outputs) -> ImageBuilds | None:
-    if not outputs.builder:
-        return None
-    return ImageBuilds(session.client("codebuild"), session.client("logs"), outputs.builder)
-
-
 def _base(settings: Settings, outputs: stack.Outputs) -> str:
     if settings.local:
+        from fal_serverless.local.embedded import Embedded
+
         scheme, _, host = Embedded(settings.home).gateway_url().partition("://")
         return f"{scheme}://{{}}.{host}"
     if outputs.domain:

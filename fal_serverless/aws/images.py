@@ -10,14 +10,13 @@ from urllib.parse import urlsplit
 from botocore.exceptions import ClientError
 
 from fal_serverless.aws.session import error_code, translated
-from fal_serverless.package.oci.push import push
 from fal_serverless.package.oci.reference import Reference, parse
-from fal_serverless.package.oci.registry import Repository
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from fal_serverless.package.image import BuiltImage
+    from fal_serverless.package.oci.registry import Repository
 
 _GONE = ("ImageNotFoundException", "RepositoryNotFoundException")
 
@@ -70,6 +69,8 @@ class ImageRepository:
             AuthError: ECR lets us not in.
             OperationError: it failed.
         """
+        from fal_serverless.package.oci.push import push
+
         base = built.image.base.place
         source = self.repository(base) if base else None
         target = self.repository(self._place)
@@ -81,6 +82,8 @@ class ImageRepository:
         Raises:
             AuthError: ECR gives no token.
         """
+        from fal_serverless.package.oci.registry import Repository
+
         return Repository(place, self._login(place))
 
     def delete(self, digests: Iterable[str]) -> None:

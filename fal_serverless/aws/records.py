@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -45,7 +44,7 @@ def _python(value: Any) -> Any:
 
 def revision_item(revision: Revision) -> dict[str, Any]:
     """The item of a revision."""
-    values = dataclasses.asdict(revision)
+    values = vars(revision)
     key = {"pk": f"USER#{revision.owner}", "sk": f"REV#{revision.id}"}
     return to_item({**key, **values})
 
@@ -53,7 +52,7 @@ def revision_item(revision: Revision) -> dict[str, Any]:
 def revision_of(item: Mapping[str, Any]) -> Revision:
     """The revision of an item."""
     values = from_item(item)
-    fields = {field.name for field in dataclasses.fields(Revision)}
+    fields = Revision.__match_args__
     known = {key: value for key, value in values.items() if key in fields}
     return Revision(**{**known, "layers": tuple(values.get("layers", ()))})
 
@@ -61,9 +60,9 @@ def revision_of(item: Mapping[str, Any]) -> Revision:
 def alias_item(alias: Alias) -> dict[str, Any]:
     """The item of an alias."""
     values = {
-        **dataclasses.asdict(alias),
-        "history": [dataclasses.asdict(move) for move in alias.history],
-        "events": [_without_none(dataclasses.asdict(event)) for event in alias.events],
+        **vars(alias),
+        "history": [vars(move) for move in alias.history],
+        "events": [_without_none(vars(event)) for event in alias.events],
         "split": list(alias.split) if alias.split else None,
     }
     return to_item({"pk": f"USER#{alias.owner}", "sk": f"ALIAS#{alias.name}", **values})
@@ -72,7 +71,7 @@ def alias_item(alias: Alias) -> dict[str, Any]:
 def alias_of(item: Mapping[str, Any]) -> Alias:
     """The alias of an item."""
     values = from_item(item)
-    fields = {field.name for field in dataclasses.fields(Alias)}
+    fields = Alias.__match_args__
     known = {key: value for key, value in values.items() if key in fields}
     return Alias(
         **{
@@ -98,17 +97,17 @@ def _without_none(values: Mapping[str, Any]) -> dict[str, Any]:
 def rule_item(rule: Rule) -> dict[str, Any]:
     """The item of a retention rule."""
     key = {"pk": f"USER#{rule.owner}", "sk": f"RULE#{rule.name}"}
-    return to_item({**key, **dataclasses.asdict(rule)})
+    return to_item({**key, **vars(rule)})
 
 
 def rule_of(item: Mapping[str, Any]) -> Rule:
     """The retention rule of an item."""
     values = from_item(item)
-    fields = {field.name for field in dataclasses.fields(Rule)}
+    fields = Rule.__match_args__
     return Rule(**{key: value for key, value in values.items() if key in fields})
 
 
 def route_item(route: Route) -> dict[str, Any]:
     """The item of a route."""
     key = {"pk": f"ROUTE#{route.owner}-{route.label}", "sk": "-"}
-    return to_item({**key, **dataclasses.asdict(route)})
+    return to_item({**key, **vars(route)})

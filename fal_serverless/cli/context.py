@@ -24,6 +24,11 @@ def settings_of(ctx: typer.Context) -> Settings:
     return found
 
 
+def prepare_to_connect() -> None:
+    """Import what talks to AWS before a user's file, beside which others may have such names."""
+    from fal_serverless import workspace  # noqa: F401
+
+
 def connect(ctx: typer.Context) -> workspace.Workspace:
     """The parts, wired for the settings of this run."""
     from fal_serverless import workspace

@@ -13,7 +13,7 @@ import typer
 
 from fal_serverless import package, publish
 from fal_serverless.cli import render
-from fal_serverless.cli.context import connect, settings_of
+from fal_serverless.cli.context import connect, prepare_to_connect, settings_of
 from fal_serverless.cli.render import Steps
 from fal_serverless.discover import discover
 from fal_serverless.errors import ConflictError, SpecError, UsageError, did_you_mean
@@ -73,6 +73,7 @@ def serve(
     settings = settings_of(ctx)
     mode = check_auth(auth)
     check_package(package_kind)
+    prepare_to_connect()
     found = discover(file, func)
     if found.function.spec().mode == "call":
         raise SpecError(
@@ -83,7 +84,8 @@ def serve(
     space = connect(ctx)
     if alias:
         check_alias(alias, space.user)
-    space.secrets.require(found.function.spec().secrets)
+    if secrets := found.function.spec().secrets:
+        space.secrets.require(secrets)
     with packaged(found, space, settings, package_kind, trim=trim, dry=dry_run) as built:
         _note_timeout(built)
         wanted = publish.want(
@@ -138,9 +140,9 @@ def packaged(
             base=settings.base_image,
             owner=space.user,
             connect=space.images.repository,
-            dockerfiles=space.dockerfiles(
+            dockerfiles=lambda spec: space.dockerfiles(
                 found.path.parent, tell=lambda line: render.note(f"  | {line}"), dry=dry
-            ).base,
+            ).base(spec),
         )
         _note_package(built, local=settings.local)
         yield built

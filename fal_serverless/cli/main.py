@@ -26,6 +26,7 @@ INTERRUPTED = 130
 PREFIX = "FAL"
 """Of the environment variable that each option has: FAL_<GROUP>_<COMMAND>_<OPTION>."""
 _FLAGS = ("--local", "--json", "--debug")
+_HELP = {"-h", "--help"}
 _COMPLETION = "_FAL_SERVERLESS_COMPLETE"
 _VALUES = ("--profile", "--region", "--stack")
 
@@ -36,7 +37,8 @@ class Group:
 
     Attributes:
         name: and ``also``, which is not shown.
-        modules: of ``fal_serverless.cli``; the first one holds the group.
+        modules: of ``fal_serverless.cli``; the first one holds the group, and the names of the
+            others end as their commands are called.
     """
 
     name: str
@@ -65,7 +67,7 @@ GROUPS = (
 
 
 def build(words: Sequence[str]) -> typer.Typer:
-    """The command line for ``words``: only the group that they name is imported.
+    """The command line for ``words``: only the commands that they name are imported.
 
     Everything together takes most of a second to import, and a list of commands needs none of it.
     """
@@ -79,33 +81,47 @@ def build(words: Sequence[str]) -> typer.Typer:
     )
     app.callback()(main)
     for group in GROUPS:
-        # Completion reads the words from its own variable.
-        wanted = _COMPLETION in os.environ or not {group.name, group.also}.isdisjoint(words)
-        commands = _load(group) if wanted else _unloaded()
-        app.add_typer(commands, name=group.name, help=group.help)
+        app.add_typer(_commands(group, group.name, words), name=group.name, help=group.help)
         if group.also:
             # The variables of options are those of the group's own name.
             same = {"auto_envvar_prefix": f"{PREFIX}_{group.name.upper()}"}
             app.add_typer(
-                commands, name=group.also, help=group.help, hidden=True, context_settings=same
+                _commands(group, group.also, words),
+                name=group.also,
+                help=group.help,
+                hidden=True,
+                context_settings=same,
             )
     return app
 
 
-def _load(group: Group) -> typer.Typer:
-    modules = [
-        import_module(f"fal_serverless.cli.{name}") for name in group.modules or [group.name]
-    ]
-    found: typer.Typer = modules[0].app
-    for command in found.registered_commands:
-        command.cls = Command
-    return found
-
-
-def _unloaded() -> typer.Typer:
+def _commands(group: Group, name: str, words: Sequence[str]) -> typer.Typer:
+    """The group's commands if ``words`` call it by this name; else none, which its help needs."""
+    # Completion reads the words from its own variable.
+    if _COMPLETION in os.environ:
+        return _load(group, ())
+    if name in words:
+        return _load(group, words)
     empty = typer.Typer()
     empty.callback()(lambda: None)
     return empty
+
+
+def _load(group: Group, words: Sequence[str]) -> typer.Typer:
+    """The group's commands; of its further modules those that ``words`` name, if they name any."""
+    first, *others = group.modules or (group.name,)
+    found: typer.Typer = import_module(f"fal_serverless.cli.{first}").app
+    commands = found.registered_commands
+    named = {item.name or getattr(item.callback, "__name__", "") for item in commands}
+    named |= {name.rpartition("_")[2] for name in others}
+    # A list of commands has all of them, and so has the answer to an unknown one.
+    everything = named.isdisjoint(words) or not _HELP.isdisjoint(words)
+    for name in others:
+        if everything or name.rpartition("_")[2] in words:
+            import_module(f"fal_serverless.cli.{name}")
+    for command in found.registered_commands:
+        command.cls = Command
+    return found
 
 
 def _version(wanted: bool) -> None:

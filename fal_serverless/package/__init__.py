@@ -19,9 +19,7 @@ from fal_serverless.package import layer as layers
 from fal_serverless.package import requirements, sizes
 from fal_serverless.package.describe import describe
 from fal_serverless.package.forgotten import Used, forgotten
-from fal_serverless.package.image import BuiltImage, build_image
 from fal_serverless.package.lock import Lock, resolve
-from fal_serverless.package.oci.registry import Repository
 from fal_serverless.package.pickling import dump
 from fal_serverless.package.runtime_layer import build_runtime_layer
 from fal_serverless.package.uv import Runner, run_uv
@@ -33,8 +31,10 @@ if TYPE_CHECKING:
 
     from fal_serverless.discover import Discovered
     from fal_serverless.package.bundle import Bundle
+    from fal_serverless.package.image import BuiltImage
     from fal_serverless.package.layer import Layer
     from fal_serverless.package.oci.reference import Reference
+    from fal_serverless.package.oci.registry import Repository
     from fal_serverless.spec import FunctionSpec, PackageKind
 
 PYDANTIC = "pydantic>=2"
@@ -96,7 +96,7 @@ def build(
     trim: bool = False,
     base: str = "",
     owner: str = "",
-    connect: Callable[[Reference], Repository] = Repository,
+    connect: Callable[[Reference], Repository] | None = None,
     dockerfiles: Callable[[FunctionSpec], str] | None = None,
 ) -> Package:
     """Package a discovered function.
@@ -112,7 +112,7 @@ def build(
         trim: leave out every kind of ``spec.TRIMS``, whatever the function says.
         base: image of functions that name none, ``""`` for AWS's own.
         owner: user id, written into images, so that no two users share one.
-        connect: makes the repository of a base image, with its login.
+        connect: makes the repository of a base image, with its login; None: without one.
         dockerfiles: gives the name of the base that a function's Dockerfile makes.
 
     Raises:
@@ -180,6 +180,8 @@ def build(
     if not why:
         sizes.check(spec.name, parts)
         return built
+    from fal_serverless.package.image import build_image
+
     with _step(progress, "build the image"):
         image = build_image(
             spec,

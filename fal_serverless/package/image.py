@@ -71,7 +71,7 @@ def build_image(
     base: str,
     owner: str,
     run: Runner,
-    connect: Callable[[Reference], Repository] = Repository,
+    connect: Callable[[Reference], Repository] | None = None,
 ) -> BuiltImage:
     """The image of a function whose layers and bundle are built.
 
@@ -80,7 +80,7 @@ def build_image(
         handler: what Lambda's runtime client calls.
         base: name, or ``""`` for AWS's own.
         owner: user id.
-        connect: makes the repository of the base, with its login.
+        connect: makes the repository of the base, with its login; None: without one.
 
     Raises:
         SpecError: the base is not there for the function's processor, or unusable.
@@ -93,7 +93,7 @@ def build_image(
         base or f"{AWS_BASE}:{environment.python}",
         environment.architecture,
         cache / "images",
-        connect,
+        connect or Repository,
     )
     ours = [("runtime client", _client(environment, cache, run))]
     *below, runtime = needed

@@ -7,14 +7,13 @@ import tempfile
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fal_serverless.errors import PackagingError
 from fal_serverless.package import elf, trim
 from fal_serverless.package.archive import Entry, write_zip
 from fal_serverless.package.bytecode import compile_all
 from fal_serverless.package.files import sha256_of, write_atomically
-from fal_serverless.package.oci.tar import OPT, Sums, summing
 from fal_serverless.package.sizes import UNZIPPED_MAX
 from fal_serverless.package.uv import failure, target_arguments
 
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from fal_serverless.package.lock import Lock
+    from fal_serverless.package.oci.tar import Sums
     from fal_serverless.package.uv import Runner
     from fal_serverless.spec import Environment
 
@@ -175,6 +175,8 @@ def store(
     entries = {PREFIX + name: _entry(root / name) for name in files}
     sums = None
     if sum(parts.values()) > UNZIPPED_MAX:
+        from fal_serverless.package.oci.tar import OPT, summing
+
         # It will be part of an image: summed up now, while its files are in memory.
         with summing(OPT) as watch:
             write_zip(temporary, entries, watch)
@@ -228,6 +230,12 @@ def _layer(digest: str, path: Path, about: Mapping[str, object], *, built: bool)
         native=bool(about["native"]),
         sha256=str(about["sha256"]),
         trimmed=trimmed,
-        sums=Sums(**sums) if isinstance(sums, dict) else None,
+        sums=_sums(sums) if isinstance(sums, dict) else None,
         built=built,
     )
+
+
+def _sums(values: Mapping[str, Any]) -> Sums:
+    from fal_serverless.package.oci.tar import Sums
+
+    return Sums(**values)

@@ -22,7 +22,6 @@ command again finishes the work.
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -198,7 +197,7 @@ def _spared(wanted: Wanted, rule: Rule | None, publisher: Publisher, owner: str)
     if rule is None:
         return ()
     # The new revision will be one of those that stay.
-    less = dataclasses.replace(rule, keep=max(0, rule.keep - 1))
+    less = rule.replace(keep=max(0, rule.keep - 1))
     now = publisher.clock.now()
     found = chosen(
         publisher.registry,

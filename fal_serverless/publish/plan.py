@@ -6,10 +6,10 @@ what is there first, or names things by their content.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fal_serverless.errors import ConflictError, SpecError
+from fal_serverless.frozen import Frozen
 from fal_serverless.publish.steps import (
     ClearAlias,
     MoveAlias,
@@ -38,8 +38,7 @@ if TYPE_CHECKING:
 UNRESERVED_MIN = 100
 
 
-@dataclass(frozen=True, kw_only=True)
-class File:
+class File(Frozen, kw_only=True):
     """A content-addressed file on this machine.
 
     Attributes:
@@ -52,8 +51,7 @@ class File:
     size: int
 
 
-@dataclass(frozen=True, kw_only=True)
-class Wanted:
+class Wanted(Frozen, kw_only=True):
     """What is to be published.
 
     Attributes:
@@ -79,8 +77,7 @@ class Wanted:
     rule: Rule | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Existing:
+class Existing(Frozen, kw_only=True):
     """What is there now.
 
     Attributes:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import uuid
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from fal_serverless.frozen import Frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -20,8 +20,7 @@ EVENTS_MAX = 100
 """Events that an alias remembers, newest first; a record has 400 KB (DynamoDB), an event 0.3."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Revision:
+class Revision(Frozen, kw_only=True):
     """One immutable publication of a function.
 
     Attributes:
@@ -65,8 +64,7 @@ class Revision:
     base: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Move:
+class Move(Frozen, kw_only=True):
     """A revision that an alias pointed at before, since when, and what moved it away."""
 
     revision: str
@@ -74,8 +72,7 @@ class Move:
     by: str = "serve"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Event:
+class Event(Frozen, kw_only=True):
     """One change of an alias.
 
     Attributes:
@@ -94,8 +91,7 @@ class Event:
     split: tuple[str, int] | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Alias:
+class Alias(Frozen, kw_only=True):
     """A name that points at a revision, as the registry has it.
 
     Attributes:
@@ -124,10 +120,6 @@ class Alias:
     retiring: str = ""
     min_concurrency: int = 0
 
-    def replace(self, **changes: Any) -> Alias:
-        """A copy with other values."""
-        return dataclasses.replace(self, **changes)
-
     def after(self, event: Event, **changes: Any) -> Alias:
         """A renewed copy that remembers ``event``."""
         return self.renewed(events=(event, *self.events)[:EVENTS_MAX], **changes)
@@ -137,8 +129,7 @@ class Alias:
         return self.replace(token=uuid.uuid4().hex, **changes)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Route:
+class Route(Frozen, kw_only=True):
     """What the gateway needs to answer for one label.
 
     Attributes:
@@ -157,8 +148,7 @@ class Route:
     revision: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class Storage:
+class Storage(Frozen, kw_only=True):
     """A file system for persistent data, and the network from which it is reached.
 
     Attributes:
@@ -172,8 +162,7 @@ class Storage:
     security_groups: tuple[str, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Configuration:
+class Configuration(Frozen, kw_only=True):
     """The configuration of a Lambda function.
 
     Attributes:
@@ -201,8 +190,7 @@ class Configuration:
     storage: Storage | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class LiveFunction:
+class LiveFunction(Frozen, kw_only=True):
     """A Lambda function as it is now.
 
     Attributes:
@@ -229,8 +217,7 @@ KEEP_DAYS_MAX = 36_500
 """A rule's largest numbers; DynamoDB keeps 38 digits, and nobody a revision for longer."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Rule:
+class Rule(Frozen, kw_only=True):
     """Which revisions of a function stay; the others go after a publish, unless they are needed.
 
     Attributes:
@@ -253,8 +240,7 @@ class Rule:
         return " and ".join(parts)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Watched:
+class Watched(Frozen, kw_only=True):
     """What an alarm looks at: one version, as one alias reaches it.
 
     Attributes:
@@ -267,8 +253,7 @@ class Watched:
     percent: float
 
 
-@dataclass(frozen=True, kw_only=True)
-class Code:
+class Code(Frozen, kw_only=True):
     """Where Lambda finds a function's code: an object in the artifact bucket, or an image."""
 
     bucket: str = ""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from fal_serverless.frozen import Frozen
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -12,8 +13,7 @@ if TYPE_CHECKING:
     from fal_serverless.spec import Auth
 
 
-@dataclass(frozen=True, kw_only=True)
-class Upload:
+class Upload(Frozen, kw_only=True):
     """Put a content-addressed file into the artifact bucket, unless it is there."""
 
     key: str
@@ -21,24 +21,21 @@ class Upload:
     size: int
 
 
-@dataclass(frozen=True, kw_only=True)
-class PublishLayer:
+class PublishLayer(Frozen, kw_only=True):
     """Make a Lambda layer of an uploaded file, unless there is one of that content."""
 
     name: str
     key: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class PushImage:
+class PushImage(Frozen, kw_only=True):
     """Push an image into the stack's repository; what is there already is not sent."""
 
     digest: str
     size: int
 
 
-@dataclass(frozen=True, kw_only=True)
-class PutFunction:
+class PutFunction(Frozen, kw_only=True):
     """Give the Lambda function this revision's code and configuration; ``create`` if it is new."""
 
     function: str
@@ -48,16 +45,14 @@ class PutFunction:
     image: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Reserve:
+class Reserve(Frozen, kw_only=True):
     """Set the reserved concurrency of the Lambda function, or with None remove it."""
 
     function: str
     count: int | None
 
 
-@dataclass(frozen=True, kw_only=True)
-class PublishVersion:
+class PublishVersion(Frozen, kw_only=True):
     """Freeze what the Lambda function is now as a version, and check that it is ours.
 
     Attributes:
@@ -68,8 +63,7 @@ class PublishVersion:
     snapshot: bool = False
 
 
-@dataclass(frozen=True, kw_only=True)
-class RecordRevision:
+class RecordRevision(Frozen, kw_only=True):
     """Write the revision and its route into the registry."""
 
     function: str
@@ -77,8 +71,7 @@ class RecordRevision:
     auth: Auth
 
 
-@dataclass(frozen=True, kw_only=True)
-class MoveAlias:
+class MoveAlias(Frozen, kw_only=True):
     """Point an alias at the new revision."""
 
     alias: str
@@ -86,8 +79,7 @@ class MoveAlias:
     auth: Auth
 
 
-@dataclass(frozen=True, kw_only=True)
-class Provision:
+class Provision(Frozen, kw_only=True):
     """Keep a number of environments ready for the alias."""
 
     function: str
@@ -95,8 +87,7 @@ class Provision:
     count: int
 
 
-@dataclass(frozen=True, kw_only=True)
-class ClearAlias:
+class ClearAlias(Frozen, kw_only=True):
     """Delete what the alias had before it moved.
 
     Attributes:
@@ -109,15 +100,13 @@ class ClearAlias:
     alarm: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
-class SetRule:
+class SetRule(Frozen, kw_only=True):
     """Write down which revisions of the function stay from now on."""
 
     rule: Rule
 
 
-@dataclass(frozen=True, kw_only=True)
-class Prune:
+class Prune(Frozen, kw_only=True):
     """Delete the revisions that the function's rule lets go and nothing needs.
 
     Attributes:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import fal_serverless
+from fal_serverless.cli.main import GROUPS
 from fal_serverless.package.runtime_layer import MODULES
 
 PACKAGE = Path(fal_serverless.__file__).parent
@@ -102,6 +103,41 @@ def test_help_loads_nothing_of_the_commands():
     statement = "from fal_serverless.cli.main import build; build(['--help'])"
     heavy = {"boto3", "packaging", "elftools", "cloudpickle", "fal_serverless.publish"}
     assert not loaded_by(statement) & heavy
+
+
+def test_serving_loads_what_its_own_command_needs():
+    program = """
+from fal_serverless.cli.main import build
+build(["function", "serve", "app.py", "f"])
+from fal_serverless import workspace
+"""
+    loaded = loaded_by(program)
+    # What layers, images, odd requirements and other commands need is loaded by them.
+    heavy = {"boto3", "filelock", "asyncio", "packaging.requirements", "tarfile", "elftools", "uv"}
+    assert not loaded & heavy
+    ours = {name.removeprefix("fal_serverless.") for name in loaded if "fal_serverless" in name}
+    assert not ours & {"cli.logs", "cli.cron", "package.image", "aws.key_uses", "aws.scheduler"}
+    assert len(loaded) < 470
+
+
+@pytest.mark.parametrize(
+    ("words", "modules"),
+    [
+        (["function", "serve", "app.py", "f"], {"function"}),
+        (["fn", "logs", "--follow"], {"function", "logs"}),
+        (["stack", "delete", "--yes"], {"stack", "stack_delete"}),
+        (["--profile", "deploy", "stack", "delete"], {"stack", "stack_delete"}),
+        (["stack", "deploy"], {"stack"}),
+        (["stack", "--help"], {"stack", "stack_delete"}),
+        (["stack", "deploy", "--help"], {"stack", "stack_delete"}),
+        (["stack", "delet"], {"stack", "stack_delete"}),
+    ],
+)
+def test_commands_are_loaded_when_they_are_named(words, modules):
+    loaded = loaded_by(f"from fal_serverless.cli.main import build; build({words!r})")
+    commands = {name for group in GROUPS for name in (group.modules or (group.name,))}
+    found = {name.rpartition(".")[2] for name in loaded if name.startswith("fal_serverless.cli.")}
+    assert found & commands == modules
 
 
 def test_a_gateway_in_lambda_starts_without_fastapi_and_botocore():
