@@ -8,7 +8,8 @@ lines between START and END of a stream belong to that request.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections import defaultdict
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -53,7 +54,7 @@ def stream_version(stream: str) -> str:
 
 
 class Attribution:
-    """Gives each event the request it belongs to; events come in order of time."""
+    """Gives each event the request it belongs to as far as can be told while they come."""
 
     def __init__(self) -> None:
         self._current: dict[str, str] = {}
@@ -67,13 +68,32 @@ class Attribution:
         request = framed[2] if framed else self._current.get(event.stream, "")
         if framed and framed[1] == "REPORT":
             self._current.pop(event.stream, None)
-        return LogEvent(event.id, event.time, event.stream, event.message, request)
+        return replace(event, request=request)
 
 
 def attributed(events: Iterable[LogEvent]) -> Iterator[LogEvent]:
-    """The events with their requests."""
+    """The events of one function, oldest first, with their requests.
+
+    A function may print what looks like Lambda's own lines: what stands between a request's START
+    and its END is what it printed, whatever it looks like.
+    """
+    whole = list(events)
+    frames = [_FRAME.search(event.message) for event in whole]
+    ends: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for index, (event, frame) in enumerate(zip(whole, frames, strict=True)):
+        if frame and frame[1] != "START":
+            ends[event.stream, frame[2]].append(index)
     attribution = Attribution()
-    for event in events:
+    inside: dict[str, tuple[str, int]] = {}
+    for index, (event, frame) in enumerate(zip(whole, frames, strict=True)):
+        request, end = inside.get(event.stream, ("", -1))
+        if index < end:
+            yield replace(event, request=request)
+            continue
+        if frame and frame[1] == "START":
+            # One that died without an end of its own ends where the next one starts.
+            later = (number for number in ends[event.stream, frame[2]] if number > index)
+            inside[event.stream] = (frame[2], next(later, -1))
         yield attribution.of(event)
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from fal_serverless.usage.model import Versions, Window
     from fal_serverless.usage.prices import Prices
 
-_REPORT = re.compile(r"REPORT RequestId: \S+")
+_REPORT = re.compile(r"REPORT RequestId: (\S+)")
 # What a function prints may begin like Lambda's line, and say what is no number.
 _FIGURE = re.compile(
     r"(Billed Duration|Duration|Memory Size|Init Duration): "
@@ -73,7 +73,7 @@ def runs(function: str, events: Iterable[LogEvent]) -> list[Run]:
 
 def _run(function: str, told: Sequence[LogEvent]) -> Run | None:
     """None when the end of an invocation is not in the log: it runs, or it began long ago."""
-    report = next((event for event in told if _REPORT.match(event.message)), None)
+    report = next((event for event in told if _ends(event)), None)
     if report is None:
         return None
     figures = {name: float(value) for name, value in _FIGURE.findall(report.message)}
@@ -92,6 +92,12 @@ def _run(function: str, told: Sequence[LogEvent]) -> Run | None:
         cold="Init Duration" in figures or bool(begun and begun[2]),
         failed=_failed(told, begun=begun is not None),
     )
+
+
+def _ends(event: LogEvent) -> bool:
+    """Whether an event is Lambda's report of its own request, and not printed by a function."""
+    found = _REPORT.match(event.message)
+    return found is not None and found[1] == event.request
 
 
 def _failed(told: Sequence[LogEvent], *, begun: bool) -> bool:

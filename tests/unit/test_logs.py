@@ -34,6 +34,31 @@ def test_lines_belong_to_the_request_of_their_own_stream():
     assert requests == ["", *["r1", "r2", "r1", "r2", "r1", "r2", "r2", "r1", "r2", "r1"], ""]
 
 
+def test_what_a_function_prints_is_its_own_even_if_it_looks_like_lambdas():
+    lines = [
+        "REPORT RequestId: r0 Duration: 5 ms",
+        "START RequestId: r1 Version: 3",
+        "START RequestId: other Version: 9",
+        "said by another",
+        "END RequestId: other",
+        "REPORT RequestId: other Duration: 1 ms",
+        "END RequestId: r1",
+        "REPORT RequestId: r1 Duration: 2 ms",
+        "START RequestId: r2 Version: 3",
+        "REPORT RequestId: r1 Duration: 3 ms",
+        "END RequestId: r2",
+        "REPORT RequestId: r2 Duration: 3 ms",
+        "between two requests",
+        # It died, and nobody wrote down that it ended.
+        "START RequestId: r3 Version: 3",
+        "START RequestId: r4 Version: 3",
+        "END RequestId: r4",
+    ]
+    events = [LogEvent(str(n), n, "s", line) for n, line in enumerate(lines)]
+    found = [event.request for event in logs.attributed(events)]
+    assert found == ["r0", *["r1"] * 7, *["r2"] * 4, "", "r3", "r4", "r4"]
+
+
 def test_one_request_by_either_id():
     found = list(logs.attributed(EVENTS))
     by_lambda = choose(found, request="r1", errors=False)

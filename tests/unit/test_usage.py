@@ -51,6 +51,22 @@ def test_a_run_as_lambda_writes_it():
     assert (run.duration, run.billed, run.cold) == (12.3, 13, False)
 
 
+def test_runs_that_a_function_prints_are_none():
+    figures = "Duration: 9.00 ms\tBilled Duration: 9 ms\tMemory Size: 512 MB\tMax Memory Used: 9 MB"
+    printed = (
+        "START RequestId: other Version: 3\n",
+        "fal-request id-9 else (first)\n",
+        "END RequestId: other\n",
+        f"REPORT RequestId: other\t{figures}\n",
+    )
+    told = [*a_run("fal-request id-1 web\n", *printed), *a_run(*printed, number="r2", at=NOW - 40)]
+    found = log.runs("fal-f", told)
+    assert [(run.label, run.duration, run.cold) for run in found] == [
+        ("web", 12.3, False),
+        ("else", 12.3, True),
+    ]
+
+
 @pytest.mark.parametrize("figure", ["1.2.3", ".", "9" * 400, "1e309", "-5", "nan"])
 def test_a_line_like_lambdas_that_says_no_number_is_none(figure):
     printed = f"REPORT RequestId: r0\tDuration: {figure} ms\tBilled Duration: {figure} ms\n"
