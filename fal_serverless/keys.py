@@ -25,6 +25,8 @@ State = Literal["live", "expired", "revoked"]
 
 SECRET_BYTES = 32
 LIFE_MAX_Y = 100
+NOTE_MAX = 100
+"""Characters of a key's name for people."""
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _DURATION = re.compile(r"([0-9]{1,6})([smhdwy])")
 _SECONDS = {
@@ -126,6 +128,21 @@ def check_scope(scope: str) -> Scope:
         reason="a key's scope is ADMIN or API",
         hint="use --scope API for a key that only calls functions",
     )
+
+
+def check_note(text: str) -> str:
+    """``text`` itself, when it can stand beside a key in a list.
+
+    Raises:
+        UsageError: it is too long, or more than one line.
+    """
+    if len(text) > NOTE_MAX or not (text + "x").isprintable():
+        raise UsageError(
+            "--alias cannot be that.",
+            reason=f"it is a name for people: one line of at most {NOTE_MAX} characters",
+            hint="give a short one, such as --alias ci, or leave it out",
+        )
+    return text
 
 
 def life(text: str) -> int:

@@ -5,6 +5,7 @@ The environment is passed in; nothing here reads the process's own.
 
 from __future__ import annotations
 
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 DEFAULT_STACK = "fal-serverless"
 LOCAL_PROFILE = "local"
 KEYS = ("local", "profile", "region", "stack", "base_image", "json", "debug")
+_STACK = re.compile(r"[a-zA-Z][-a-zA-Z0-9]{0,127}")
 _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"", "0", "false", "no", "off"}
 
@@ -74,7 +76,23 @@ def load(flags: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
         values["local"] = True
     if values.get("local"):
         values["profile"] = None
+    check_stack(values.get("stack") or DEFAULT_STACK)
     return Settings(home=home, **{key: value for key, value in values.items() if value != ""})
+
+
+def check_stack(name: str) -> str:
+    """``name`` itself, when a stack can be called that.
+
+    Raises:
+        UsageError: CloudFormation takes no such name (API reference, CreateStack, StackName).
+    """
+    if _STACK.fullmatch(name):
+        return name
+    raise UsageError(
+        f"'{name}' cannot be the name of a stack.",
+        reason="CloudFormation takes up to 128 letters, digits and '-', beginning with a letter",
+        hint="correct --stack, FAL_STACK or the config file",
+    )
 
 
 def is_on(text: str) -> bool:

@@ -9,6 +9,7 @@ from fal_serverless.aws import records
 from fal_serverless.aws.schedule_records import ScheduleRecords
 from fal_serverless.aws.table import key_of
 from fal_serverless.errors import AwsError, ConflictError, NotFoundError
+from fal_serverless.names import DNS_LABEL_MAX
 from fal_serverless.publish.state import LEASE_SECONDS, Alias, Revision, Route, Rule, newest_first
 from fal_serverless.users import user_id_candidates
 
@@ -104,6 +105,9 @@ class RegistryTable(ScheduleRecords):
 
     def alias(self, owner: str, name: str) -> Alias | None:
         """One alias, or None."""
+        if len(name) > DNS_LABEL_MAX:
+            # No alias is so long, and DynamoDB fails at keys of more than 1,024 bytes.
+            return None
         item = self._item(f"USER#{owner}", f"ALIAS#{name}")
         return records.alias_of(item) if item else None
 

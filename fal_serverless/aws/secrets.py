@@ -108,7 +108,9 @@ class SecretStore:
                 raise NotFoundError(
                     f"There is no secret '{name}'.",
                     reason=f"user {self.user} has none of that name",
-                    hint=did_you_mean(name, names),
+                    hint=did_you_mean(name, names)
+                    if names
+                    else "store one with: fal-serverless secret set NAME",
                 ) from error
 
     def require(self, names: Sequence[str]) -> None:

@@ -28,6 +28,7 @@ def generate(
     """Make a key. Its secret is shown once, and stored nowhere."""
     wanted = keys.check_scope(scope)
     seconds = keys.life(expires) if expires else None
+    keys.check_note(alias)
     space = connect(ctx)
     clock = space.publisher.clock
     key = keys.generate()

@@ -48,7 +48,9 @@ def find(registry: Registry, owner: str, target: str) -> tuple[Revision, ...]:
     raise NotFoundError(
         f"There is no function, alias or revision '{target}'.",
         reason=f"user {owner} has none of that name",
-        hint=did_you_mean(target, names) if names else "serve one: fal-serverless function serve",
+        hint=did_you_mean(target, names)
+        if names
+        else "serve one: fal-serverless function serve FILE FUNC",
     )
 
 

@@ -73,6 +73,11 @@ def test_revisions(registry):
     assert registry.revision(OWNER, a_revision(1).id) is None
 
 
+def test_a_name_that_no_alias_can_have_is_none(registry):
+    # Longer than a key of the table may be.
+    assert registry.alias("1", "a" * 3_000) is None
+
+
 def test_aliases_are_conditional(registry):
     revision = a_revision()
     alias = Alias(

@@ -162,6 +162,22 @@ def test_settings(tmp_path):
         settings.load({}, environ)
 
 
+@pytest.mark.parametrize("name", ["bad_name", "1st", "a" * 129, "bäd", "two words"])
+def test_what_no_stack_is_called_is_refused_before_anything_is_done(name, tmp_path, capsys):
+    environ = {"FAL_HOME": str(tmp_path)}
+    with pytest.raises(UsageError, match="name of a stack"):
+        settings.load({"stack": name}, environ)
+    with pytest.raises(UsageError, match="name of a stack"):
+        settings.load({}, {**environ, "FAL_STACK": name})
+    assert execute(["stack", "deploy", "--stack", name]) == 2
+    assert "FAL_STACK" in capsys.readouterr().err
+
+
+def test_a_stack_may_be_called(tmp_path):
+    for name in ("a", "Mine-2", "a" * 128):
+        assert settings.load({"stack": name}, {"FAL_HOME": str(tmp_path)}).stack == name
+
+
 def options(command, context):
     """All options below a command, each with the context that it is read in."""
     for name, inner in getattr(command, "commands", {}).items():

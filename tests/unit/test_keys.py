@@ -112,6 +112,17 @@ def test_what_is_no_duration(text: str) -> None:
     assert "90d" in caught.value.hint
 
 
+@pytest.mark.parametrize("text", ["a" * 101, "two\nlines", "bell\a"])
+def test_what_cannot_stand_beside_a_key(text: str) -> None:
+    with pytest.raises(UsageError, match="--alias"):
+        keys.check_note(text)
+
+
+@pytest.mark.parametrize("text", ["", "CI of Ünal's team", "a" * 100])
+def test_what_can(text: str) -> None:
+    assert keys.check_note(text) == text
+
+
 def test_scopes() -> None:
     assert keys.check_scope("api") == "API"
     with pytest.raises(UsageError) as caught:
