@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
-import tempfile
 import uuid
-from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from fal_serverless import package, publish
+from fal_serverless import publish
 from fal_serverless.cli import render
 from fal_serverless.cli.context import connect, prepare_to_connect, settings_of
-from fal_serverless.cli.render import Steps
+from fal_serverless.cli.packaged import (
+    DryRun,
+    File,
+    Func,
+    Kind,
+    Message,
+    Trim,
+    check_package,
+    notes_of,
+    packaged,
+    send,
+    show_plan,
+)
 from fal_serverless.discover import discover
 from fal_serverless.errors import ConflictError, SpecError, UsageError, did_you_mean
 from fal_serverless.names import check_alias, is_revision_id
@@ -23,18 +32,12 @@ from fal_serverless.publish.apply import revision_time
 from fal_serverless.publish.lease import lease
 from fal_serverless.publish.prune import remove
 from fal_serverless.publish.state import KEEP_DAYS_MAX, KEEP_MAX, Rule
-from fal_serverless.publish.steps import describe
 from fal_serverless.spec import AUTH_MODES, HTTP_TIMEOUT_MAX_S, Auth
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from fal_serverless.discover import Discovered
     from fal_serverless.package import Package
-    from fal_serverless.publish import Prepared
     from fal_serverless.publish.apply import Outcome
     from fal_serverless.publish.state import Revision
-    from fal_serverless.settings import Settings
     from fal_serverless.workspace import Workspace
 
 app = typer.Typer(no_args_is_help=True)
@@ -43,22 +46,13 @@ app = typer.Typer(no_args_is_help=True)
 @app.command()
 def serve(
     ctx: typer.Context,
-    file: Annotated[Path, typer.Argument(help="Python file.")],
-    func: Annotated[str, typer.Argument(help="Decorated function in it.")],
+    file: File,
+    func: Func,
     alias: Annotated[str, typer.Option(help="Name in the URL; moved when it exists.")] = "",
     auth: Annotated[str, typer.Option(help="private, public or shared.")] = "",
-    message: Annotated[str, typer.Option("-m", "--message", help="Note on the revision.")] = "",
-    package_kind: Annotated[
-        str,
-        typer.Option(
-            "--package",
-            envvar="FAL_FUNCTION_SERVE_PACKAGE",
-            help="auto, layer or image; auto: what fits.",
-        ),
-    ] = "auto",
-    trim: Annotated[
-        bool, typer.Option("--trim", help="Leave tests, static libraries and the like out.")
-    ] = False,
+    message: Message = "",
+    package: Kind = "auto",
+    trim: Trim = False,
     keep: Annotated[
         int | None,
         typer.Option(min=1, max=KEEP_MAX, help="From now on, its newest revisions that stay."),
@@ -67,12 +61,12 @@ def serve(
         int | None,
         typer.Option(min=1, max=KEEP_DAYS_MAX, help="From now on, days that each revision stays."),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan only.")] = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Publish a revision of FUNC in FILE, and move the alias to it."""
     settings = settings_of(ctx)
     mode = check_auth(auth)
-    check_package(package_kind)
+    check_package(package)
     prepare_to_connect()
     found = discover(file, func)
     if found.function.spec().mode == "call":
@@ -86,7 +80,7 @@ def serve(
         check_alias(alias, space.user)
     if secrets := found.function.spec().secrets:
         space.secrets.require(secrets)
-    with packaged(found, space, settings, package_kind, trim=trim, dry=dry_run) as built:
+    with packaged(found, space, settings, package, trim=trim, dry=dry_run) as built:
         _note_timeout(built)
         wanted = publish.want(
             built,
@@ -102,57 +96,6 @@ def serve(
             return
         outcome = send(space, prepared, built, message=message)
     _show_outcome(outcome, built, alias, space, as_json=settings.json)
-
-
-def check_package(kind: str) -> None:
-    """Raises UsageError unless ``kind`` is a value of ``--package``."""
-    if kind not in ("auto", "layer", "image"):
-        raise UsageError(
-            f"--package cannot be '{kind}'.",
-            reason="functions are packaged as layers or as an image",
-            hint="use --package auto, layer or image",
-        )
-
-
-@contextmanager
-def packaged(
-    found: Discovered,
-    space: Workspace,
-    settings: Settings,
-    kind: str,
-    *,
-    trim: bool = False,
-    dry: bool = False,
-) -> Iterator[Package]:
-    """A discovered function's package, in a folder that lasts as long as the context.
-
-    Args:
-        dry: build no Dockerfile.
-    """
-    with tempfile.TemporaryDirectory(prefix="fal-serve-") as work:
-        built = package.build(
-            found,
-            cache=settings.home / "cache",
-            work=Path(work),
-            progress=Steps(),
-            wanted_kind=kind,
-            trim=trim,
-            base=settings.base_image,
-            owner=space.user,
-            connect=space.images.repository,
-            dockerfiles=lambda spec: space.dockerfiles(
-                found.path.parent, tell=lambda line: render.note(f"  | {line}"), dry=dry
-            ).base(spec),
-        )
-        _note_package(built, local=settings.local)
-        yield built
-
-
-def send(space: Workspace, prepared: Prepared, built: Package, *, message: str) -> Outcome:
-    """Publish what is prepared; a function that is new gets its log first."""
-    if prepared.existing.function is None:
-        space.logs.keep(prepared.wanted.function, space.outputs.log_days)
-    return publish.publish(prepared, built, space.publisher, space.target, message=message)
 
 
 @app.command("list")
@@ -270,26 +213,6 @@ def check_auth(auth: str) -> Auth | None:
     )
 
 
-def notes_of(built: Package) -> tuple[str, ...]:
-    """What a user should know of a package, although nothing is wrong for certain."""
-    return tuple(
-        f"'{built.spec.name}' uses '{module}', which is installed here and in none of its "
-        f'requirements: add "{name}" to them, unless it can do without'
-        for module, name in built.forgotten.items()
-    )
-
-
-def _note_package(built: Package, *, local: bool) -> None:
-    for text in notes_of(built):
-        render.note(f"  note: {text}")
-    if built.image is None:
-        return
-    base = built.image.image.base.name
-    render.note(f"  note: it becomes an image on {base}: {built.why}")
-    if local:
-        render.note("  note: the emulator keeps images, and needs Docker to run them")
-
-
 def _note_timeout(built: Package) -> None:
     if built.spec.timeout > HTTP_TIMEOUT_MAX_S:
         render.note(
@@ -297,30 +220,6 @@ def _note_timeout(built: Package) -> None:
             "Gateway waits; a direct request that takes longer is answered with 504: "
             "send it to the queue, POST /fal/queue/submit on the same address"
         )
-
-
-def show_plan(
-    prepared: Prepared, built: Package, *, as_json: bool, more: tuple[str, ...] = ()
-) -> None:
-    """What would be done (and ``more`` after that), and what the package weighs."""
-    plan = [*(describe(step) for step in prepared.plan), *more]
-    sizes = {
-        "unzipped": built.unzipped,
-        "parts": dict(built.parts),
-        "trimmed": built.trimmed,
-    }
-    if as_json:
-        render.document({"plan": plan, "sizes": sizes, "function": prepared.wanted.function})
-        return
-    for text in plan:
-        render.line(text)
-    render.line(f"{built.unzipped / 1e6:.1f} MB unzipped:")
-    for part, size in sorted(built.parts.items(), key=lambda item: -item[1]):
-        render.line(f"  {size / 1e6:8.2f} MB  {part}")
-    if built.spec.environment.trim:
-        render.line(f"{sum(built.trimmed.values()) / 1e6:.1f} MB were left out:")
-    for kind in built.spec.environment.trim:
-        render.line(f"  {built.trimmed.get(kind, 0) / 1e6:8.2f} MB  {kind}")
 
 
 def _show_outcome(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from pathlib import Path  # noqa: TC003 - typer reads it
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,7 +11,19 @@ from fal_serverless import cron, publish
 from fal_serverless.cli import render
 from fal_serverless.cli.context import connect, settings_of
 from fal_serverless.cli.cron import next_run
-from fal_serverless.cli.function import app, check_package, packaged, send, show_plan
+from fal_serverless.cli.function import app
+from fal_serverless.cli.packaged import (
+    DryRun,
+    File,
+    Func,
+    Kind,
+    Message,
+    Trim,
+    check_package,
+    packaged,
+    send,
+    show_plan,
+)
 from fal_serverless.discover import discover
 from fal_serverless.errors import FalServerlessError
 from fal_serverless.publish import schedules
@@ -36,21 +47,12 @@ def schedule(
             metavar="CRON", help="Five fields in UTC, in quotes, such as '0 9 * * 1-5'."
         ),
     ],
-    file: Annotated[Path, typer.Argument(help="Python file.")],
-    func: Annotated[str, typer.Argument(help="Decorated function in it.")],
-    message: Annotated[str, typer.Option("-m", "--message", help="Note on the revision.")] = "",
-    package_kind: Annotated[
-        str,
-        typer.Option(
-            "--package",
-            envvar="FAL_FUNCTION_SCHEDULE_PACKAGE",
-            help="auto, layer or image; auto: what fits.",
-        ),
-    ] = "auto",
-    trim: Annotated[
-        bool, typer.Option("--trim", help="Leave tests, static libraries and the like out.")
-    ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan only.")] = False,
+    file: File,
+    func: Func,
+    message: Message = "",
+    package: Kind = "auto",
+    trim: Trim = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Publish a revision of FUNC in FILE, and run it at the times of CRON.
 
@@ -58,13 +60,13 @@ def schedule(
     """
     settings = settings_of(ctx)
     rules = cron.rules(cron.parse(expression))
-    check_package(package_kind)
+    check_package(package)
     found = discover(file, func)
     spec = found.function.spec()
     schedules.check_schedulable(found.function.function, spec)
     space = connect(ctx)
     space.secrets.require(spec.secrets)
-    with packaged(found, space, settings, package_kind, trim=trim, dry=dry_run) as built:
+    with packaged(found, space, settings, package, trim=trim, dry=dry_run) as built:
         wanted = publish.want(built, space.target, revision=str(uuid.uuid4()))
         prepared = publish.prepare(wanted, space.publisher, space.user)
         if dry_run:
