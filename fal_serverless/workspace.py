@@ -16,6 +16,7 @@ from fal_serverless.aws.lambdas import LambdaFunctions
 from fal_serverless.aws.logs import LambdaLogs
 from fal_serverless.aws.registry import RegistryTable
 from fal_serverless.aws.session import Session, emulator_session, open_session
+from fal_serverless.background import begin
 from fal_serverless.names import DATA
 from fal_serverless.publish import Target
 from fal_serverless.publish.apply import Progress, Publisher, Silent
@@ -154,8 +155,10 @@ def connect(settings: Settings, progress: Progress | None = None) -> Workspace:
         NotFoundError: the stack is not deployed.
     """
     session = session_of(settings)
+    outcome = begin(Deployer(session).outputs, settings.stack)
+    # First, since without credentials there is no word of a stack either.
     identity = caller(session)
-    found = Deployer(session).outputs(settings.stack)
+    found = outcome.result()
     if found is None:
         raise stack.missing(settings.stack, local=settings.local)
     outputs = stack.outputs_of(settings.stack, found)

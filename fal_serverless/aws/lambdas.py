@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from fal_serverless.spec import Architecture
 
 FIRST_POLL_SECONDS = 0.05
+"""Pause between the first polls; later ones wait for a tenth of what was waited so far, so that no
+change is noticed later than that, and Lambda's 15 requests a second are left to others."""
 READY_TRIES = 1200
 """Polls until a function or version must be ready; images take minutes to be optimised."""
 SNAPSHOT_TRIES = 4800
@@ -185,7 +187,8 @@ class LambdaFunctions(LambdaAliases):
 
     def _ready(self, function: str, version: str = "", tries: int = READY_TRIES) -> LiveFunction:
         place = {"FunctionName": function, **({"Qualifier": version} if version else {})}
-        for polls in range(tries):
+        waited = 0.0
+        for _ in range(tries):
             try:
                 found = self.client.get_function_configuration(**place)
             except ClientError as error:
@@ -204,8 +207,9 @@ class LambdaFunctions(LambdaAliases):
                 )
             if state in ("Active", "Inactive") and update == "Successful":
                 return _live(found, {})
-            # Small changes are applied within a few polls, so the first ones come quickly.
-            self.sleep(min(POLL_SECONDS, FIRST_POLL_SECONDS * 1.5 ** min(polls, 8)))
+            pause = min(POLL_SECONDS, max(FIRST_POLL_SECONDS, waited / 10))
+            self.sleep(pause)
+            waited += pause
         raise AwsError(
             f"'{function}' is not ready after {tries * POLL_SECONDS:.0f} s.",
             reason="Lambda has not finished applying the last change",

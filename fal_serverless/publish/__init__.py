@@ -25,7 +25,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from fal_serverless.background import begin
 from fal_serverless.errors import AuthError, SpecError
+from fal_serverless.frozen import Frozen
 from fal_serverless.names import DATA_VARIABLE, HANDLER, lambda_function_name
 from fal_serverless.publish.apply import Outcome, Publisher, apply, revision_time
 from fal_serverless.publish.plan import (
@@ -147,34 +149,60 @@ def want(
 
 def look(wanted: Wanted, publisher: Publisher, owner: str) -> Existing:
     """What exists now of what ``wanted`` needs; reads only."""
-    layers = {}
-    keys = set()
-    for layer in wanted.layers:
-        name = layer_name(layer.digest)
-        arn = publisher.functions.layer(name)
-        if arn is not None:
-            layers[name] = arn
-        elif publisher.artifacts.has(layer_key(layer.digest)):
-            keys.add(layer_key(layer.digest))
-    if wanted.bundle is not None and publisher.artifacts.has(bundle_key(wanted.bundle.digest)):
-        keys.add(bundle_key(wanted.bundle.digest))
-    digest = wanted.image.rpartition("@")[2]
+    registry, functions = publisher.registry, publisher.functions
+    # None of these needs to know what another finds.
+    artifacts = begin(_artifacts, wanted, publisher)
+    layers = {layer.digest: begin(_layer, layer.digest, publisher) for layer in wanted.layers}
+    alias = begin(registry.alias, owner, wanted.alias) if wanted.alias else None
+    kept = begin(registry.rule, owner, wanted.spec.name)
     limited = wanted.spec.max_concurrency is not None or wanted.spec.min_concurrency > 0
-    rule = publisher.registry.rule(owner, wanted.spec.name)
-    function = publisher.functions.get(wanted.function)
+    unreserved = begin(_unreserved, publisher) if limited else None
+    function = functions.get(wanted.function)
     # Limits of both are set together, so that one without a limit tells of the other.
     other = wanted.spec.max_concurrency is not None or function is None or function.reserved
+    sibling = functions.get(_sibling(wanted, owner)) if other else None
+    found = {digest: layer.result() for digest, layer in layers.items()}
+    stored = {layer_key(digest) for digest, layer in found.items() if layer.stored}
+    rule = kept.result()
+    there = artifacts.result()
     return Existing(
-        keys=frozenset(keys),
-        layers=layers,
+        keys=frozenset(stored | there.keys),
+        layers={layer_name(digest): layer.arn for digest, layer in found.items() if layer.arn},
         function=function,
-        alias=publisher.registry.alias(owner, wanted.alias) if wanted.alias else None,
-        sibling=publisher.functions.get(_sibling(wanted, owner)) if other else None,
-        unreserved=_unreserved(publisher) if limited else None,
-        image=bool(digest and publisher.images and publisher.images.has(digest)),
+        alias=alias.result() if alias is not None else None,
+        sibling=sibling,
+        unreserved=unreserved.result() if unreserved is not None else None,
+        image=there.image,
         rule=rule,
         spared=_spared(wanted, wanted.rule or rule, publisher, owner),
     )
+
+
+class _Layer(Frozen, kw_only=True):
+    """What is there of a layer: the ARN of a version of it, or else perhaps its zip."""
+
+    arn: str | None
+    stored: bool = False
+
+
+def _layer(digest: str, publisher: Publisher) -> _Layer:
+    arn = publisher.functions.layer(layer_name(digest))
+    return _Layer(arn=arn, stored=arn is None and publisher.artifacts.has(layer_key(digest)))
+
+
+class _Artifacts(Frozen, kw_only=True):
+    """Which of a function's own artifacts are there."""
+
+    keys: frozenset[str] = frozenset()
+    image: bool = False
+
+
+def _artifacts(wanted: Wanted, publisher: Publisher) -> _Artifacts:
+    if wanted.bundle is not None:
+        key = bundle_key(wanted.bundle.digest)
+        return _Artifacts(keys=frozenset([key] if publisher.artifacts.has(key) else []))
+    digest = wanted.image.rpartition("@")[2]
+    return _Artifacts(image=bool(digest and publisher.images and publisher.images.has(digest)))
 
 
 def _sibling(wanted: Wanted, owner: str) -> str:

@@ -29,6 +29,7 @@ def move(
     by: str,
     min_concurrency: int | None = None,
     known: Alias | None = None,
+    make: bool = False,
 ) -> Alias:
     """Point ``name`` at ``revision``; the caller clears what is left of before (``clear``).
 
@@ -43,6 +44,7 @@ def move(
         action: see ``Event``; ``by`` too.
         min_concurrency: provisioned environments, or None to leave them as they are.
         known: the alias as it was just read, so that it is not read again.
+        make: make one that was known, and is gone.
 
     Raises:
         NotFoundError: the alias that was known is gone, or the revision is.
@@ -66,7 +68,7 @@ def move(
             if registry.revision(revision.owner, revision.id) is None:
                 _put_back(registry, functions, revision, name)
         before = registry.alias(revision.owner, name)
-        if before is None and known is not None:
+        if before is None and known is not None and not make:
             functions.delete_alias(revision.function, name)
             raise _missing(registry, revision.owner, name)
     raise ConflictError(

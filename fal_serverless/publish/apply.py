@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import time
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from fal_serverless.errors import ConflictError, FalServerlessError
+from fal_serverless.errors import ConflictError, FalServerlessError, NotFoundError
 from fal_serverless.publish import aliases, steps
-from fal_serverless.publish.lease import Held, lease
+from fal_serverless.publish.lease import leases
 from fal_serverless.publish.plan import effective_auth
 from fal_serverless.publish.prune import prune
 from fal_serverless.publish.retention import spared
@@ -23,8 +22,9 @@ if TYPE_CHECKING:
     from fal_serverless.publish.lease import Clock
     from fal_serverless.publish.plan import Wanted
     from fal_serverless.publish.services import Alarms, Artifacts, Functions, Images, Logs, Registry
-    from fal_serverless.publish.state import Configuration
+    from fal_serverless.publish.state import Alias, Configuration
     from fal_serverless.publish.steps import Step
+    from fal_serverless.publish.sweep import Swept
     from fal_serverless.spec import Auth
 
 PRUNE_PATIENCE_SECONDS = 10
@@ -102,7 +102,7 @@ class _Run:
     configure: Callable[[tuple[str, ...]], Configuration]
     record: Callable[[str, tuple[str, ...], Auth], Revision]
     layers: dict[str, str]
-    held: list[Held] = field(default_factory=list)
+    swept: Swept | None = None
     live: LiveFunction | None = None
     revision: Revision | None = None
     arns: tuple[str, ...] = ()
@@ -153,20 +153,13 @@ def apply(
     later = [step for step in plan if isinstance(step, last)]
     guarded = [step for step in plan if step not in free and step not in later]
     done = [_timed(step, run, publisher) for step in free]
-    with ExitStack() as stack:
-        names = [wanted.function] + ([f"{owner}-{wanted.alias}"] if wanted.alias else [])
-        # Always in this order, function before alias, so that two publishers cannot wait for
-        # each other.
-        for name in names:
-            run.held.append(
-                stack.enter_context(
-                    lease(publisher.registry, name, publisher.clock, waiting=_waiting(publisher))
-                )
-            )
-        sweep(publisher.registry, publisher.functions, owner, wanted.function)
+    # Function before alias, always, so that two publishers cannot wait for each other.
+    names = [wanted.function] + ([f"{owner}-{wanted.alias}"] if wanted.alias else [])
+    with leases(publisher.registry, names, publisher.clock, waiting=_waiting(publisher)) as held:
+        run.swept = sweep(publisher.registry, publisher.functions, owner, wanted.function)
         for step in guarded:
-            for held in run.held:
-                held.check()
+            for item in held:
+                item.check()
             done.append(_timed(step, run, publisher))
     if run.revision is None:
         raise AssertionError("a plan always records a revision")
@@ -219,7 +212,7 @@ def _perform(step: Step, run: _Run, publisher: Publisher) -> None:
         case steps.PutFunction():
             run.live = _put_function(step, run, publisher)
         case steps.Reserve():
-            functions.set_reserved(step.function, step.count)
+            _reserve(step, run, functions)
         case steps.PublishVersion():
             _publish_version(step, run, publisher)
         case steps.RecordRevision():
@@ -255,6 +248,8 @@ def _perform_alias(
                 action="serve",
                 by=run.by,
                 min_concurrency=run.wanted.spec.min_concurrency,
+                known=_known(run),
+                make=True,
             )
         case steps.Provision():
             functions.set_provisioned(step.function, step.alias, step.count)
@@ -270,44 +265,50 @@ def _put_function(step: steps.PutFunction, run: _Run, publisher: Publisher) -> L
     code = Code(bucket=publisher.artifacts.bucket, key=step.code_key, image=step.image)
     if step.image:
         code = Code(image=step.image)
-    if publisher.functions.get(step.function) is None:
-        tags = {"fal-serverless:owner": run.owner, "fal-serverless:name": run.wanted.spec.name}
+    if not step.create:
         try:
-            return publisher.functions.create(step.function, code, configuration, tags)
-        except ConflictError:
-            # Made by a publisher that died after this plan was made.
+            return publisher.functions.update(step.function, code, configuration)
+        except NotFoundError:
+            # Deleted with its last revision after this plan was made.
             pass
-    return publisher.functions.update(step.function, code, configuration)
+    tags = {"fal-serverless:owner": run.owner, "fal-serverless:name": run.wanted.spec.name}
+    try:
+        return publisher.functions.create(step.function, code, configuration, tags)
+    except ConflictError:
+        # Made by a publisher that died after this plan was made.
+        return publisher.functions.update(step.function, code, configuration)
+
+
+def _reserve(step: steps.Reserve, run: _Run, functions: Functions) -> None:
+    functions.set_reserved(step.function, step.count)
+    if run.live is None or run.live.name != step.function:
+        return
+    # Lambda may count this as a change; that the code is still ours is for it to check.
+    found = functions.get(step.function)
+    if found is not None:
+        run.live = run.live.replace(token=found.token)
 
 
 def _publish_version(step: steps.PublishVersion, run: _Run, publisher: Publisher) -> None:
-    if run.live is None:
-        raise AssertionError("a version is published after its function was put")
-    live = publisher.functions.get(step.function)
-    if live is None or live.code_sha256 != run.live.code_sha256:
-        raise ConflictError(
-            f"The Lambda function '{step.function}' changed while it was published.",
-            reason="its code is not the code that was just sent",
-            hint="find who else updates it, and run the command again",
-        )
+    if run.live is None or run.swept is None:
+        raise AssertionError("a version is published after its function was put, under its lease")
+    # Lambda itself refuses to make a version of anything else than this code and configuration.
     version = publisher.functions.publish_version(
-        step.function, code_sha256=live.code_sha256, token=live.token
+        step.function, code_sha256=run.live.code_sha256, token=run.live.token
     )
-    recording = publisher.registry.revisions(run.owner)
-    if any(item.function == step.function and item.version == version for item in recording):
+    if version in run.swept.recorded:
         raise ConflictError(
             f"Lambda made no new version of '{step.function}'.",
             reason=f"it answered with version {version}, which is another revision",
             hint="run the command again",
         )
     auth = run.wanted.auth
-    route_auth = auth if auth is not None else _planned_auth(run, publisher)
-    run.revision = run.record(version, run.arns, route_auth)
+    run.revision = run.record(version, run.arns, effective_auth(auth, _known(run)))
 
 
-def _planned_auth(run: _Run, publisher: Publisher) -> Auth:
-    alias = publisher.registry.alias(run.owner, run.wanted.alias) if run.wanted.alias else None
-    return effective_auth(None, alias)
+def _known(run: _Run) -> Alias | None:
+    """The wanted alias as it was read under its lease, or None without one."""
+    return run.swept.aliases.get(run.wanted.alias) if run.swept is not None else None
 
 
 def _recorded(run: _Run) -> Revision:

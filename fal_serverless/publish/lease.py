@@ -9,11 +9,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from fal_serverless.background import begin
 from fal_serverless.errors import ConflictError, FalServerlessError
 from fal_serverless.publish.state import LEASE_SECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
+    from concurrent.futures import Future
 
     from fal_serverless.publish.services import Registry
 
@@ -77,20 +79,40 @@ def lease(
     Raises:
         ConflictError: somebody else held it for all of ``patience``.
     """
-    holder = uuid.uuid4().hex
-    _acquire(registry, name, holder, clock, waiting, patience)
-    held = Held(name)
-    stop = threading.Event()
-    beat = threading.Thread(
-        target=_renew, args=(registry, held, holder, clock, stop), name=f"lease {name}", daemon=True
-    )
-    beat.start()
-    try:
+    with leases(registry, (name,), clock, waiting=waiting, patience=patience) as (held,):
         yield held
+
+
+@contextmanager
+def leases(
+    registry: Registry,
+    names: Iterable[str],
+    clock: Clock,
+    *,
+    waiting: Callable[[str], None] | None = None,
+    patience: float = PATIENCE_SECONDS,
+) -> Iterator[tuple[Held, ...]]:
+    """Hold leases, taken one after the other in the order of ``names``, and dropped all at once.
+
+    Raises:
+        ConflictError: somebody else held one of them for all of ``patience``.
+    """
+    holder = uuid.uuid4().hex
+    stop = threading.Event()
+    taken: list[tuple[Held, Future[None]]] = []
+    try:
+        for name in names:
+            _acquire(registry, name, holder, clock, waiting, patience)
+            held = Held(name)
+            taken.append((held, begin(_renew, registry, held, holder, clock, stop)))
+        yield tuple(held for held, _ in taken)
     finally:
         stop.set()
-        beat.join()
-        registry.drop_lease(name, holder)
+        for _, renewed in taken:
+            # A renewal that is under way must not come after the end.
+            renewed.result()
+        for dropped in [begin(registry.drop_lease, held.name, holder) for held, _ in taken]:
+            dropped.result()
 
 
 def _acquire(
