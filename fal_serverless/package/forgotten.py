@@ -14,9 +14,8 @@ from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
-from packaging.utils import canonicalize_name
-
 from fal_serverless.distributions import NAMES, distribution_of
+from fal_serverless.package.requirements import canonical
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -80,13 +79,13 @@ def forgotten(
         files: (name in the bundle, path) of modules that travel as files, and are run there.
         locked: names of what is installed there.
     """
-    names = {canonicalize_name(name) for name in locked}
+    names = {canonical(name) for name in locked}
     found: dict[str, str] = {}
     for module in sorted(used.modules | _reached(_inner(used.codes), dict(files))):
         top = module.partition(".")[0]
         if top in sys.stdlib_module_names or top in PROVIDED or top in found:
             continue
-        known = {canonicalize_name(name) for name in (top, NAMES.get(top, top))}
+        known = {canonical(name) for name in (top, NAMES.get(top, top))}
         if known & names or not _installed(top):
             continue
         distribution = distribution_of(module)
@@ -96,7 +95,7 @@ def forgotten(
 
 
 def _variants(name: str) -> frozenset[str]:
-    return frozenset(canonicalize_name(name).split("-")) - _VARIANTS
+    return frozenset(canonical(name).split("-")) - _VARIANTS
 
 
 def _installed(top: str) -> bool:

@@ -71,7 +71,12 @@ def check(entry: str, source: str) -> str:
 
 def names(requirements: Iterable[str]) -> set[str]:
     """The canonical names of checked requirements."""
-    return {re.sub(r"[-_.]+", "-", _name(entry)).lower() for entry in requirements}
+    return {canonical(_name(entry)) for entry in requirements}
+
+
+def canonical(name: str) -> str:
+    """A distribution's name as all of its spellings have it in common (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _name(entry: str) -> str:

@@ -113,7 +113,7 @@ from fal_serverless import workspace
 """
     loaded = loaded_by(program)
     # What layers, images, odd requirements and other commands need is loaded by them.
-    heavy = {"boto3", "filelock", "asyncio", "packaging.requirements", "tarfile", "elftools", "uv"}
+    heavy = {"boto3", "filelock", "asyncio", "packaging", "tarfile", "elftools", "uv"}
     assert not loaded & heavy
     ours = {name.removeprefix("fal_serverless.") for name in loaded if "fal_serverless" in name}
     assert not ours & {"cli.logs", "cli.cron", "package.image", "aws.key_uses", "aws.scheduler"}
