@@ -25,7 +25,9 @@ _ERROR = re.compile(
     # The embedded stack's emulator says it so.
     r"Worker process died|Worker returned no response|No JSON response from worker|"
     r"^(?:[A-Za-z_]\w*\.)*[A-Za-z_]\w*(?:Error|Exception|Exit|Interrupt)\b|"
-    r"Status: (?:error|timeout)"
+    r"Status: (?:error|timeout)|"
+    # The runtime's own word for an answer that Lambda takes for a success.
+    r"^fal-failed [0-9]{3}\b"
 )
 
 

@@ -131,7 +131,8 @@ def _no_region() -> UsageError:
     return UsageError(
         "No AWS Region is chosen.",
         reason="neither --region, AWS_REGION nor the profile names one",
-        hint="add for example --region eu-central-1, or run: aws configure",
+        hint="add for example --region eu-central-1, or run: aws configure "
+        "(or use the embedded stack with --local)",
     )
 
 

@@ -99,7 +99,8 @@ def platform_of(environment: Environment) -> str:
 
 _NO_WHEEL = re.compile(r"building from source is disabled|no (?:usable |compatible )?wheels?\b")
 _MISSING = re.compile(
-    r"there (?:are no versions|is no version) of|not found in the package registry"
+    r"there (?:are no versions|is no version) of|not found in the package registry|"
+    r"only \S+ is available"
 )
 _NETWORK = re.compile(r"error sending request|dns error|Connection refused|timed out|network")
 

@@ -93,7 +93,7 @@ def _known(value: Any, path: str) -> Any:
             if type(converted) is not type(value):
                 return simple(converted, path)
     raise UnencodableError(
-        f"{path} is a {type(value).__name__}, which has no JSON form: return plain values"
+        f"{path} is of type '{type(value).__name__}', which has no JSON form: return plain values"
     )
 
 

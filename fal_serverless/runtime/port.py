@@ -50,9 +50,15 @@ _POLL_S = 0.01
 class Server:
     """The user's function, running in a thread of its own until it returns or dies."""
 
-    def __init__(self, function: Callable[[], Any], port: int) -> None:
+    def __init__(self, function: Callable[[], Any], port: int, named: int) -> None:
+        """The function is begun.
+
+        Args:
+            named: the port as its author knows it.
+        """
         self._function = function
         self._port = port
+        self._named = named
         self.app: WsgiApp | AsgiApp | None = None
         self.ended = ""
         threading.Thread(target=self._run, name="server", daemon=True).start()
@@ -80,7 +86,10 @@ class Server:
             if self.ended:
                 return self.ended
             if time.monotonic() >= deadline:
-                return f"nothing listens on port {self._port} after {seconds:.1f} s"
+                return (
+                    f"nothing listens on port {self._named} after {seconds:.1f} s, "
+                    "where the function is to run its server"
+                )
             time.sleep(_POLL_S)
 
 
@@ -101,11 +110,11 @@ class Port:
 
     def __init__(self, loaded: Loaded) -> None:
         self._name = str(loaded.spec.get("name", "function"))
-        self._port = int(loaded.spec["port"])
+        self._port = self._named = int(loaded.spec["port"])
         if os.environ.get("FAL_LOCAL"):
             self._port = divert(self._port)
         self._function = loaded.function
-        self._server = Server(loaded.function, self._port)
+        self._server = Server(loaded.function, self._port, self._named)
         self._connection: http.client.HTTPConnection | None = None
         self._ready = False
 
@@ -141,7 +150,7 @@ class Port:
         print(f"{self._name}: {problem}", file=sys.stderr, flush=True)  # noqa: T201 - the log
         if self._server.ended:
             # The next request gets a server that has just been started.
-            self._server = Server(self._function, self._port)
+            self._server = Server(self._function, self._port, self._named)
         self._ready = False
         return to_json(502, {"detail": f"'{self._name}' cannot answer: {problem}."})
 

@@ -90,6 +90,7 @@ def test_another_architecture_and_the_check_of_it(tmp_path):
     ("requirements", "hint"),
     [
         (("flask==3.0.0", "werkzeug==0.1"), "exclude each other"),
+        (("flask>=99",), "name and version"),
         (("no-such-package-of-anybody-xyz",), "name and version"),
         (("flask==99.0",), "name and version"),
         (("pycrypto",), "wheels"),

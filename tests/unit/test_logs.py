@@ -124,7 +124,7 @@ def test_how_long_ago():
 
 
 @pytest.mark.parametrize(
-    "said", ["Runtime exited with error: exit status 3", "Worker process died"]
+    "said", ["Runtime exited with error: exit status 3", "Worker process died", "fal-failed 502 a"]
 )
 def test_a_death_is_an_error_on_lambda_and_on_the_emulator(said):
     begun, died = LogEvent("1", 1, "s", "fal-request a", "r1"), LogEvent("2", 2, "s", said, "r1")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import json
+import socket
 import threading
 import time
 
@@ -57,7 +58,8 @@ def test_a_direct_request_is_told_before_its_caller_is_given_up():
         soon = time.time() + DIRECT_MARGIN_S + LISTEN_AFTER_S / 3
         told = asked(port, 300.0, answer_by=soon)
         assert told.status == 502
-        assert f"nothing listens on port {late.port} after 0." in json.loads(told.body)["detail"]
+        detail = json.loads(told.body)["detail"]
+        assert f"nothing listens on port {late.port} after 0." in detail
         # The same environment goes on starting it, and the next request finds it.
         late.listen.set()
         found = asked(port, 300.0, answer_by=time.time() + 29.0)
@@ -74,3 +76,15 @@ def test_a_request_of_the_queue_waits_as_long_as_the_function_may_run():
         assert asked(port, 300.0).body == b"hello"
     finally:
         late.stop()
+
+
+def test_a_port_is_called_as_its_author_calls_it(monkeypatch):
+    # The embedded stack gives each function a port of its own instead.
+    monkeypatch.setenv("FAL_LOCAL", "1")
+    monkeypatch.setattr("socket.socket", socket.socket)
+    named = free_port()
+    over = threading.Event()
+    port = Port(Loaded({"name": "web", "port": named}, over.wait, None, "rev"))
+    told = asked(port, 0.6)
+    over.set()
+    assert f"nothing listens on port {named} " in json.loads(told.body)["detail"]
