@@ -96,9 +96,9 @@ def of_result(result: InvokeResult, route: Route, method: str, *, waited: float)
 
 
 def _revised(response: Response, route: Route) -> Response:
-    return Response(
-        response.status, response.headers, response.body, response.revision or route.revision
-    )
+    if response.revision:
+        return response
+    return Response(response.status, response.headers, response.body, route.revision)
 
 
 def _of_failure(payload: bytes, route: Route) -> Response:

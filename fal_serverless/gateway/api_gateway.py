@@ -54,10 +54,7 @@ class PayloadV2(HTTPGateway):
         path = without_stage(
             self.event.get("rawPath") or http["path"] or "/", context.get("stage", "$default")
         )
-        headers = [
-            (name.lower().encode("latin-1"), header_bytes(value))
-            for name, value in (self.event.get("headers") or {}).items()
-        ]
+        headers = _pairs(self.event.get("headers") or {})
         cookies = self.event.get("cookies")
         if cookies:
             headers = [pair for pair in headers if pair[0] != b"cookie"]
@@ -121,6 +118,14 @@ def without_stage(path: str, stage: str) -> str:
 def escaped(path: str) -> bytes:
     """A path that can stand in a request line: what is one already stays as it is."""
     return quote(path, safe=_PATH_SAFE).encode("ascii")
+
+
+def _pairs(headers: dict[str, str]) -> list[tuple[bytes, bytes]]:
+    given = headers.items()
+    try:
+        return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in given]
+    except UnicodeEncodeError:
+        return [(name.lower().encode("latin-1"), header_bytes(value)) for name, value in given]
 
 
 def header_bytes(text: str) -> bytes:

@@ -5,7 +5,6 @@ Any origin may call, since a key and never a cookie of the gateway's decides who
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from fal_serverless.gateway.protocols import Response
@@ -48,6 +47,12 @@ def preflight(request: Request) -> Response:
 
 def readable(response: Response) -> Response:
     """An answer that a page of any origin can read, unless it already says who can."""
-    names = {name for name, _ in response.headers}
-    added = tuple(pair for pair in (ANY, EXPOSED) if pair[0] not in names)
-    return replace(response, headers=response.headers + added)
+    names = [name for name, _ in response.headers]
+    added = tuple([pair for pair in (ANY, EXPOSED) if pair[0] not in names])
+    return Response(
+        response.status,
+        response.headers + added,
+        response.body,
+        response.revision,
+        response.request_id,
+    )

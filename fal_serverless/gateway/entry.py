@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import uuid
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -22,11 +22,12 @@ from fal_serverless.gateway.protocols import Request, Response
 from fal_serverless.gateway.target import resolve, split_absolute
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from fal_serverless.gateway.invoke import Calls
+    from fal_serverless.gateway.protocols import Headers
 
 HEALTH = "/_fal/health"
 _log = logging.getLogger("fal_serverless.gateway")
@@ -62,24 +63,18 @@ class Gateway:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
         started = self._calls.clock()
-        headers = tuple((bytes(name).lower(), bytes(value)) for name, value in scope["headers"])
+        headers: Headers = tuple(scope["headers"])
         request_id = sane_request_id(headers) or str(uuid.uuid4())
         host, path = split_absolute(_raw_path(scope))
-        request = _request(scope, path, headers)
-        target = resolve(host or request.header(b"host") or "", path, self._domain)
+        target = resolve(host or _host(headers), path, self._domain)
+        request = _request(scope, target.path if target else path, headers)
         body = Body(headers, receive)
         found = False
         if target is None:
             response = _elsewhere(request)
         else:
-            exchange = Exchange(
-                replace(request, path=target.path),
-                target,
-                request_id,
-                body.read,
-                started,
-                "aws.event" in scope,
-            )
+            behind = "aws.event" in scope
+            exchange = Exchange(request, target, request_id, body.read, started, behind)
             response, found = await self._safely(exchange)
         # API Gateway has taken the whole request before this began.
         unread = None if body.ended or "aws.event" in scope else body
@@ -103,10 +98,7 @@ class Gateway:
     def names_function(self, scope: Scope) -> bool:
         """Whether a request's address is one that a function could have."""
         host, path = split_absolute(_raw_path(scope))
-        if host is None:
-            found = (value for name, value in scope["headers"] if name.lower() == b"host")
-            host = next(found, b"").decode("latin-1")
-        return resolve(host, path, self._domain) is not None
+        return resolve(host or _host(scope["headers"]), path, self._domain) is not None
 
     async def _safely(self, exchange: Exchange) -> tuple[Response, bool]:
         try:
@@ -146,6 +138,13 @@ def _elsewhere(request: Request) -> Response:
         body = json.dumps({"status": "ok"}).encode()
         return Response(200, ((b"content-type", b"application/json"),), body)
     return cors.readable(answer.denied(auth.UNKNOWN_TARGET))
+
+
+def _host(headers: Iterable[tuple[bytes, bytes]]) -> str:
+    for name, value in headers:
+        if name == b"host":
+            return value.decode("latin-1")
+    return ""
 
 
 def _raw_path(scope: Scope) -> str:

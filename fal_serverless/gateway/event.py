@@ -26,7 +26,11 @@ HOP_BY_HOP = frozenset(
         b"upgrade",
     }
 )
+_FACTS = (b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host")
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
+
+
+_JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
 class PayloadTooLargeError(Exception):
@@ -45,15 +49,17 @@ def sane_request_id(headers: Headers) -> str | None:
     return None
 
 
-def end_to_end(headers: Headers) -> Headers:
+def end_to_end(headers: Headers, dropped: frozenset[bytes] = HOP_BY_HOP) -> Headers:
     """Headers without those of the connection, the ones that ``Connection`` names included."""
+    if dropped.isdisjoint([name for name, _ in headers]):
+        return headers
     named = {
         token.strip().lower()
         for name, value in headers
         if name == b"connection"
         for token in value.split(b",")
     }
-    dropped = HOP_BY_HOP | named
+    dropped = dropped | named
     return tuple(pair for pair in headers if pair[0] not in dropped)
 
 
@@ -63,19 +69,22 @@ def forwarded(headers: Headers, *, client: str, scheme: str, behind_api_gateway:
     API Gateway has already appended the caller's address to ``X-Forwarded-For``; elsewhere this
     does. Host and scheme are facts of this connection, whatever the caller claims.
     """
-    chain = [value for name, value in headers if name == b"x-forwarded-for"]
+    chain: list[bytes] = []
+    kept: list[tuple[bytes, bytes]] = []
+    host = b""
+    for pair in headers:
+        name, value = pair
+        if name == b"x-forwarded-for":
+            chain.append(value)
+        elif name not in _FACTS:
+            kept.append(pair)
+            if name == b"host" and not host:
+                host = value
     if client and not behind_api_gateway:
         chain.append(client.encode("latin-1"))
-    facts = (
-        (b"x-forwarded-for", b", ".join(chain)),
-        (b"x-forwarded-proto", scheme.encode("ascii")),
-        (b"x-forwarded-host", next((value for name, value in headers if name == b"host"), b"")),
-    )
-    claimed = {name for name, _ in facts}
-    return (
-        *(pair for pair in headers if pair[0] not in claimed),
-        *(pair for pair in facts if pair[1]),
-    )
+    facts = (b", ".join(chain), scheme.encode("ascii"), host)
+    kept += [pair for pair in zip(_FACTS, facts, strict=True) if pair[1]]
+    return tuple(kept)
 
 
 def payload(
@@ -122,7 +131,7 @@ def _base64(event: dict[str, Any], body: bytes) -> bytes:
 
 
 def _dump(event: dict[str, Any]) -> bytes:
-    return json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode()
+    return _JSON.encode(event).encode()
 
 
 def _head(request: Request, request_id: str, now: float) -> dict[str, Any]:

@@ -7,12 +7,18 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from fal_serverless.gateway import answer, auth, cors, management
-from fal_serverless.gateway.event import PayloadTooLargeError, end_to_end, forwarded, payload
+from fal_serverless.gateway.event import (
+    HOP_BY_HOP,
+    PayloadTooLargeError,
+    end_to_end,
+    forwarded,
+    payload,
+)
 from fal_serverless.gateway.protocols import PAYLOAD_MAX
 from fal_serverless.gateway.queue.forms import form_of
 from fal_serverless.gateway.queue.model import ABSENT, BODY_MAX
@@ -42,6 +48,8 @@ Result = TypeVar("Result")
 DEADLINE_S = 29.0
 # With less left than this, an invocation is not worth beginning.
 _LEAST_S = 0.5
+# Whoever waits for "100 Continue" has it from the transport by now.
+_NOT_PASSED_ON = HOP_BY_HOP | {b"expect"}
 
 
 @dataclass(frozen=True)
@@ -60,6 +68,17 @@ class Exchange:
     read_body: Callable[[int], Awaitable[bytes]]
     started: float
     behind_api_gateway: bool
+
+    def asking(self, request: Request) -> Exchange:
+        """The same exchange with another request."""
+        return Exchange(
+            request,
+            self.target,
+            self.request_id,
+            self.read_body,
+            self.started,
+            self.behind_api_gateway,
+        )
 
 
 @dataclass(frozen=True)
@@ -110,7 +129,7 @@ class Calls:
         denial = auth.decide(route, record, given, self.now())
         if denial or route is None:
             return cors.readable(answer.denied(denial or auth.UNKNOWN_TARGET)), route is not None
-        exchange = replace(exchange, request=replace(request, headers=headers, query=query))
+        exchange = exchange.asking(request.changed(headers, query))
         if form is not None:
             caller = record.owner if record and route.auth != "public" else ""
             response = cors.readable(await self._queued(form, exchange, route, caller))
@@ -178,14 +197,12 @@ class Calls:
         """The request as the function is to see it, its body of ``limit`` bytes at most."""
         request = exchange.request
         headers = forwarded(
-            end_to_end(request.headers),
+            end_to_end(request.headers, _NOT_PASSED_ON),
             client=request.client,
             scheme=request.scheme,
             behind_api_gateway=exchange.behind_api_gateway,
         )
-        # Whoever waits for "100 Continue" has it from the transport by now.
-        headers = tuple(pair for pair in headers if pair[0] != b"expect")
-        return replace(request, headers=headers, body=await exchange.read_body(limit))
+        return request.changed(headers, request.query, await exchange.read_body(limit))
 
     async def _invoke(
         self, exchange: Exchange, route: Route, written: bytes

@@ -77,7 +77,7 @@ async def _asgi(
         "type": "http",
         "raw_path": scope["path"].encode("latin-1"),
         "query_string": query.encode("latin-1"),
-        "headers": [(n.encode("latin-1"), v.encode("latin-1")) for n, v in headers],
+        "headers": [(n.lower().encode("latin-1"), v.encode("latin-1")) for n, v in headers],
         "client": ["203.0.113.9", 4711],
     }
     await gateway(whole, receive, send)  # type: ignore[arg-type]
