@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger
+from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 from gateway_fakes import DOMAIN, NOW, SECRET, FakeInvoker, FakeRegistry, answered
 
 from fal_serverless.gateway import lambda_handler
-from fal_serverless.gateway.app import create_app
+from fal_serverless.gateway.app import Access, create_app
 from fal_serverless.gateway.lambda_handler import Recorder, adapter_of
 from fal_serverless.gateway.protocols import PAYLOAD_MAX
 from fal_serverless.gateway.registry import CachedRegistry
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from fal_serverless.gateway.app import Access
 
 EVENTS = Path(__file__).parents[2] / "events"
 
@@ -147,6 +147,21 @@ def test_log_lines_and_metrics_hold_no_secrets(capsys: pytest.CaptureFixture[str
     assert metrics[0]["_aws"]["CloudWatchMetrics"][0]["Namespace"] == "fal/test"
     assert metrics[0]["Requests"] == [1.0]
     assert SECRET not in log.getvalue() + json.dumps(metrics)
+
+
+def test_metrics_are_written_as_powertools_writes_them(capsys: pytest.CaptureFixture[str]) -> None:
+    access = Access("id", "POST", "12-call", True, 200, 0.0125, None)
+    Recorder(Logger(service="metrics-test", stream=io.StringIO()), "fal/test", "stack-1")(access)
+    ours = json.loads(capsys.readouterr().out)
+    metrics = EphemeralMetrics(namespace="fal/test", service="stack-1")
+    metrics.add_dimension("target", "12-call")
+    metrics.add_dimension("status", "200")
+    metrics.add_metric("Requests", MetricUnit.Count, 1)
+    metrics.add_metric("Duration", MetricUnit.Milliseconds, 12.5)
+    metrics.flush_metrics()
+    theirs = json.loads(capsys.readouterr().out)
+    assert 0 <= theirs["_aws"].pop("Timestamp") - ours["_aws"].pop("Timestamp") < 60_000
+    assert ours == theirs
 
 
 def test_without_a_namespace_there_are_no_metrics(capsys: pytest.CaptureFixture[str]) -> None:
