@@ -6,8 +6,9 @@ A process of its own, so that what it takes is not taken from those who are meas
 
 from __future__ import annotations
 
-import asyncio
 import json
+import selectors
+import socket
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -49,27 +50,34 @@ def items(key_id: str, secret: str) -> dict[str, dict]:
     }
 
 
-class Exchange(asyncio.Protocol):
+class Connection:
     """One connection; requests come whole or in pieces, one after the other."""
 
-    def __init__(self, registry: dict[str, dict]) -> None:
+    def __init__(self, connected: socket.socket, registry: dict[str, dict]) -> None:
+        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._socket = connected
         self._registry = registry
-        self._got = bytearray()
+        self._got = b""
 
-    def connection_made(self, transport) -> None:
-        self._transport = transport
-
-    def data_received(self, data: bytes) -> None:
-        self._got += data
+    def read(self) -> bool:
+        """Take what came, and answer what is whole; False at the end."""
+        try:
+            received = self._socket.recv(65536)
+        except ConnectionError:
+            return False
+        self._got += received
         while (end := self._got.find(b"\r\n\r\n")) >= 0:
-            head = bytes(self._got[:end]).lower()
-            _, _, said = head.partition(b"content-length:")
-            size = int(said.split(b"\r\n", 1)[0] or 0)
-            if len(self._got) < end + 4 + size:
-                return
-            body = bytes(self._got[end + 4 : end + 4 + size])
-            del self._got[: end + 4 + size]
-            self._transport.write(self._answer(head, body))
+            head = self._got[:end].lower()
+            size = int(head.partition(b"content-length:")[2].split(b"\r\n", 1)[0] or 0)
+            whole = end + 4 + size
+            if len(self._got) < whole:
+                break
+            body, self._got = self._got[end + 4 : whole], self._got[whole:]
+            self._socket.sendall(self._answer(head, body))
+        return bool(received)
+
+    def close(self) -> None:
+        self._socket.close()
 
     def _answer(self, head: bytes, body: bytes) -> bytes:
         if b"batchgetitem" not in head:
@@ -89,13 +97,27 @@ def written(content: dict, *more: str) -> bytes:
 FUNCTION_ANSWER = written(_FUNCTION, "X-Amz-Executed-Version: 7", f"x-amzn-RequestId: {REVISION}")
 
 
-async def serve(key_id: str, secret: str) -> None:
+def serve(key_id: str, secret: str) -> None:
+    """Until standard input ends; without asyncio, which takes as long as the exchange itself."""
     registry = items(key_id, secret)
-    loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Exchange(registry), "127.0.0.1", 0, backlog=512)
-    print(server.sockets[0].getsockname()[1], flush=True)
-    await loop.run_in_executor(None, sys.stdin.read)
-    server.close()
+    with (
+        selectors.DefaultSelector() as ready,
+        socket.create_server(("127.0.0.1", 0), backlog=512) as listener,
+    ):
+        ready.register(listener, selectors.EVENT_READ)
+        ready.register(sys.stdin, selectors.EVENT_READ)
+        print(listener.getsockname()[1], flush=True)
+        while True:
+            for found, _ in ready.select():
+                if found.fileobj is sys.stdin:
+                    return
+                if found.fileobj is listener:
+                    connected, _ = listener.accept()
+                    connection = Connection(connected, registry)
+                    ready.register(connected, selectors.EVENT_READ, connection)
+                elif not found.data.read():
+                    ready.unregister(found.fileobj)
+                    found.data.close()
 
 
 @contextmanager
@@ -125,4 +147,4 @@ def aws():
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(*sys.argv[1:]))
+    serve(*sys.argv[1:])
