@@ -10,27 +10,21 @@ function behind the management API), and Powertools' own
 from __future__ import annotations
 
 import asyncio
-import json
 import os
-import sys
-import time
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from aws_lambda_powertools import Logger
 from mangum import Mangum
 
 from fal_serverless.gateway.api_gateway import PayloadV2
 from fal_serverless.gateway.entry import Gateway, Shortcut
 from fal_serverless.gateway.invoke import Blocking, Calls
+from fal_serverless.gateway.record import recorder
 from fal_serverless.gateway.registry import CachedRegistry
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from fastapi import FastAPI
 
-    from fal_serverless.gateway.entry import Access
     from fal_serverless.gateway.queue.front import Front
     from fal_serverless.gateway.uses import KeyUses
 
@@ -108,64 +102,6 @@ def _front() -> Front:
 def adapter_of(app: Any) -> Mangum:
     """Mangum around the app, with this project's idea of API Gateway's events."""
     return Mangum(app, lifespan="off", custom_handlers=[PayloadV2])
-
-
-def recorder(environ: Mapping[str, str]) -> Recorder:
-    """Where requests are written down, by the environment's settings."""
-    stack = environ.get("FAL_STACK", "")
-    return Recorder(
-        Logger(service=environ.get("POWERTOOLS_SERVICE_NAME", "fal-gateway"), stack=stack),
-        environ.get("POWERTOOLS_METRICS_NAMESPACE", ""),
-        stack,
-    )
-
-
-class Recorder:
-    """One log line and two metrics a request, by target and status.
-
-    The metrics are a line of CloudWatch's embedded metric format.
-    """
-
-    def __init__(self, logger: Logger, namespace: str, stack: str) -> None:
-        self._logger = logger
-        self._namespace = namespace
-        self._stack = stack
-        self._directive = {
-            "Namespace": namespace,
-            "Dimensions": [["target", "status", "service"]],
-            "Metrics": [
-                {"Name": "Requests", "Unit": "Count"},
-                {"Name": "Duration", "Unit": "Milliseconds"},
-            ],
-        }
-
-    def __call__(self, access: Access) -> None:
-        """Write down one request; neither query nor headers, which may hold keys."""
-        self._logger.info(
-            "request",
-            request_id=access.request_id,
-            method=access.method,
-            target=access.target,
-            status=access.status,
-            duration_ms=round(access.seconds * 1000, 2),
-            revision=access.revision,
-        )
-        if self._namespace:
-            self._measure(access)
-
-    def _measure(self, access: Access) -> None:
-        # As Powertools' EphemeralMetrics writes it, whose checks of names, units and limits take
-        # longer than the gateway takes to find a route: these are always the same and few.
-        line = {
-            "_aws": {"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": [self._directive]},
-            # Names that lead nowhere are the callers' invention: each would cost as a metric.
-            "target": access.target if access.found else "unknown",
-            "status": str(access.status),
-            "service": self._stack or "fal",
-            "Requests": [1.0],
-            "Duration": [access.seconds * 1000],
-        }
-        sys.stdout.write(json.dumps(line, separators=(",", ":")) + "\n")
 
 
 def _trace() -> str | None:

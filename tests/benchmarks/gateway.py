@@ -68,7 +68,9 @@ def in_lambda(python: str, program: str, given: dict, environ: dict, count: int)
     ran = subprocess.run(
         command,
         input=json.dumps(given),
-        capture_output=True,
+        # Log lines go nowhere: reading them meanwhile would take one of the cores.
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
         text=True,
         check=True,
         env={**clean(), **environ, "PYTHONPATH": str(ROOT)},

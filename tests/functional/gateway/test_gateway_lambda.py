@@ -8,23 +8,25 @@ import json
 import re
 import subprocess
 import sys
+import uuid
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 from gateway_fakes import DOMAIN, NOW, SECRET, FakeInvoker, FakeRegistry, answered
 
 from fal_serverless.gateway import lambda_handler
 from fal_serverless.gateway.app import Access, create_app
-from fal_serverless.gateway.lambda_handler import Recorder, adapter_of
+from fal_serverless.gateway.lambda_handler import adapter_of
 from fal_serverless.gateway.protocols import PAYLOAD_MAX
+from fal_serverless.gateway.record import Recorder
 from fal_serverless.gateway.registry import CachedRegistry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    import pytest
 
 
 EVENTS = Path(__file__).parents[2] / "events"
@@ -162,6 +164,55 @@ def test_metrics_are_written_as_powertools_writes_them(capsys: pytest.CaptureFix
     theirs = json.loads(capsys.readouterr().out)
     assert 0 <= theirs["_aws"].pop("Timestamp") - ours["_aws"].pop("Timestamp") < 60_000
     assert ours == theirs
+
+
+@pytest.mark.parametrize("revision", [None, "rev-1"])
+@pytest.mark.parametrize("trace", ["", "Root=1-5bef4de7-ad49b0e8;Parent=1;Sampled=0"])
+def test_requests_are_logged_as_powertools_logs_them(
+    monkeypatch: pytest.MonkeyPatch, trace: str, revision: str | None
+) -> None:
+    monkeypatch.setenv("_X_AMZN_TRACE_ID", trace)
+    ours, theirs = io.StringIO(), io.StringIO()
+    access = Access("id", "POST", "12-call", True, 200, 0.0125, revision)
+    # Loggers of one service share a stream.
+    names = str(uuid.uuid4()), str(uuid.uuid4())
+    Recorder(Logger(service=names[0], stack="s", stream=ours), "", "s")(access)
+    Logger(service=names[1], stack="s", stream=theirs).info(
+        "request",
+        request_id="id",
+        method="POST",
+        target="12-call",
+        status=200,
+        duration_ms=12.5,
+        revision=revision,
+    )
+    found, expected = json.loads(ours.getvalue()), json.loads(theirs.getvalue())
+    form = "%Y-%m-%d %H:%M:%S,%f%z"
+    times = [datetime.strptime(line.pop("timestamp"), form) for line in (found, expected)]
+    assert 0 <= (times[1] - times[0]).total_seconds() < 60
+    assert (found.pop("service"), expected.pop("service")) == names
+    # Where a line of code stands says nothing of a request.
+    assert expected.pop("location")
+    assert (list(found), found) == (list(expected), expected)
+
+
+def test_levels_are_powertools(capsys: pytest.CaptureFixture[str]) -> None:
+    log = io.StringIO()
+    record = Recorder(Logger(service="level-test", level="WARNING", stream=log), "fal/test", "s")
+    record(Access("id", "POST", "12-call", True, 200, 0.0125, None))
+    assert log.getvalue() == ""
+    assert '"Requests":[1.0]' in capsys.readouterr().out
+
+
+def test_what_goes_wrong_is_logged_by_powertools() -> None:
+    program = (
+        "import logging, os; from fal_serverless.gateway.record import recorder; "
+        "recorder({'FAL_STACK': 's', 'POWERTOOLS_SERVICE_NAME': 'gateway'}); "
+        "logging.getLogger('fal_serverless.gateway').error('request %s: no', 'id')"
+    )
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    line = json.loads(found.stdout)
+    assert (line["level"], line["message"], line["stack"]) == ("ERROR", "request id: no", "s")
 
 
 def test_without_a_namespace_there_are_no_metrics(capsys: pytest.CaptureFixture[str]) -> None:
