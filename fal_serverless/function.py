@@ -50,6 +50,7 @@ class IsolatedFunction(Generic[P, R]):
     """
 
     def __init__(self, function: Callable[P, R], options: Mapping[str, Any]) -> None:
+        _check_function(function)
         self.function = function
         self.options = dict(options)
         check_requirements(options.get("requirements"))
@@ -275,6 +276,16 @@ def check_requirements(value: object) -> None:
         reason="it is a list of strings, or the path of a requirements file",
         hint='write for example requirements=["pandas>=2"]',
     )
+
+
+def _check_function(function: object) -> None:
+    if isinstance(function, type) or not hasattr(function, "__name__"):
+        name = getattr(function, "__name__", repr(function))
+        raise SpecError(
+            f"@isolated cannot decorate {name!r}.",
+            reason="it is a class" if isinstance(function, type) else "it has no name",
+            hint="decorate a function (def …) that uses it",
+        )
 
 
 def _check_callables(options: Mapping[str, Any]) -> None:

@@ -247,10 +247,11 @@ def deploy(
         ConflictError: the stack is being changed already.
         StackError: CloudFormation refused or rolled back; the first failure is the reason.
     """
+    # Asked first, so that whoever has no credentials does not wait for a build.
+    bucket = deployer.bootstrap_bucket()
     with tempfile.TemporaryDirectory(prefix="fal-stack-") as folder:
         tell("build the gateway")
         parts = build(Path(folder), python=python, architecture=architecture)
-        bucket = deployer.bootstrap_bucket()
         locations = {}
         for part in parts:
             tell(f"upload {part.folder} ({part.path.stat().st_size / 1e6:.1f} MB)")

@@ -82,11 +82,14 @@ def usage_error(error: Exception) -> FalServerlessError | None:
 
 
 def show_own_traceback(error: BaseException) -> None:
-    """The traceback of the user's own file, without our frames above it."""
+    """The traceback of the user's own file, without our frames above it; a file that cannot be
+    parsed has none.
+    """
     frames = traceback.extract_tb(error.__traceback__)
     own = [
         f for f in frames if "fal_serverless" not in f.filename and "importlib" not in f.filename
     ]
-    sys.stderr.write("Traceback (most recent call last):\n")
-    sys.stderr.write("".join(traceback.format_list(own or list(frames))))
+    if own:
+        sys.stderr.write("Traceback (most recent call last):\n")
+        sys.stderr.write("".join(traceback.format_list(own)))
     sys.stderr.write("".join(traceback.format_exception_only(type(error), error)))

@@ -92,10 +92,13 @@ def _from_file(path: Path) -> tuple[str, ...]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
+        hint = "requirements is a list of strings, or a path relative to the function's file"
         raise RequirementsError(
             f"The requirements file '{path}' cannot be read.",
-            reason=str(error),
-            hint="requirements is a list of strings, or a path relative to the function's file",
+            reason=getattr(error, "strerror", None) or str(error),
+            hint=f'{hint}: for the package, write requirements=["{path.name}"]'
+            if isinstance(error, FileNotFoundError) and not path.suffix
+            else hint,
         ) from error
     found = []
     for number, line in enumerate(lines, start=1):

@@ -148,6 +148,15 @@ def test_an_interruption_is_a_document_too(tmp_path, capsys):
     assert json.loads(capsys.readouterr().out)["error"]["code"] == "interrupted"
 
 
+def test_a_file_that_cannot_be_parsed_shows_its_line_and_nothing_of_ours(tmp_path, capsys):
+    (tmp_path / "model.py").write_text("def broken(:\n    pass\n")
+    assert execute(["function", "serve", str(tmp_path / "model.py"), "broken"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f'  File "{tmp_path}/model.py", line 1\n    def broken(:')
+    assert "fal_serverless" not in said
+    assert "SyntaxError" in said
+
+
 def test_settings(tmp_path):
     (tmp_path / "config.toml").write_text('region = "eu-west-1"\nstack = "file"\n')
     environ = {"FAL_HOME": str(tmp_path), "FAL_STACK": "variable", "FAL_JSON": "1"}

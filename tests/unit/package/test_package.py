@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import threading
 import zipfile
@@ -13,6 +14,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from pydantic import BaseModel
 
+from fal_serverless import isolated
 from fal_serverless.discover import discover
 from fal_serverless.errors import (
     DiscoveryError,
@@ -46,6 +48,12 @@ def test_requirements(tmp_path):
     (tmp_path / "r.txt").write_text("# a comment\nflask>=3  # why\n\npandas\n")
     assert requirements.read("r.txt", tmp_path) == ("flask>=3", "pandas")
     assert requirements.names(["Foo_Bar>1", "baz[x]"]) == {"foo-bar", "baz"}
+    with pytest.raises(RequirementsError) as caught:
+        requirements.read("flask", tmp_path)
+    assert 'requirements=["flask"]' in caught.value.hint
+    with pytest.raises(RequirementsError) as caught:
+        requirements.read("other.txt", tmp_path)
+    assert "[" not in caught.value.hint
 
 
 @given(
@@ -172,6 +180,14 @@ def test_what_a_decorator_refuses_is_said_once_with_its_line(tmp_path):
         discover(file, "f")
     assert caught.value.reason == "'f' is decorated with it (model.py, line 3)"
     assert caught.value.hint == "did you mean 'requirements'?"
+
+
+@pytest.mark.parametrize("target", [int, functools.partial(print, 1)])
+def test_only_functions_are_decorated(target):
+    for decorate in (isolated, isolated(serve=True)):
+        with pytest.raises(SpecError, match="cannot decorate") as caught:
+            decorate(target)
+        assert "a function" in caught.value.hint
 
 
 def test_discovery(tmp_path):
