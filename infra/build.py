@@ -21,6 +21,7 @@ ROOT = HERE.parent
 MODULES = (
     "__init__.py",
     "_version.py",
+    "background.py",
     "cron.py",
     "errors.py",
     "frozen.py",
