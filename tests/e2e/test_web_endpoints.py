@@ -200,7 +200,7 @@ def test_an_alias_moves_between_functions(stack: Stack, tmp_path):
         (("function", "show", "nothing"), 3, "There is no function, alias or revision 'nothing'."),
         (("key", "revoke", "nothing"), 3, "There is no key 'nothing'."),
         (("alias", "delete", "nothing"), 3, "There is no alias 'nothing'."),
-        (("functoin",), 2, "see: fal-serverless --help"),
+        (("functoin",), 2, "use: fal-serverless function"),
     ],
 )
 def test_errors_have_three_lines(stack: Stack, words, status, told):

@@ -9,13 +9,15 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from gateway_fakes import DOMAIN, SECRET
 
-from fal_serverless.gateway.server import main
+from fal_serverless.gateway.server import THREADS, main
 from fal_serverless.keys import hash_secret
 
 if TYPE_CHECKING:
@@ -199,6 +201,24 @@ def test_old_requests_need_no_host(running: Running) -> None:
 
 def answer_with(aws: AwsStandIn, **said: Any) -> None:
     aws.answers["fal-12-web-z"] = (200, {}, json.dumps(said).encode())
+
+
+def test_more_wait_for_their_functions_than_there_are_threads(
+    aws: AwsStandIn, running: Running
+) -> None:
+    together = threading.Barrier(THREADS + 16)
+
+    def answer(handler: Any) -> None:
+        together.wait(15)
+        handler.reply(200, {}, b'{"statusCode": 200, "body": "all here"}')
+
+    aws.answers["fal-12-web-z"] = answer
+    with ThreadPoolExecutor(together.parties) as callers:
+        asked = [
+            callers.submit(running.raw, "GET / HTTP/1.1", WEB) for _ in range(together.parties)
+        ]
+        answers = [found.result() for found in asked]
+    assert {body for _, _, body in answers} == {b"all here"}
 
 
 @pytest.mark.parametrize("status", [204, 304])
