@@ -98,17 +98,18 @@ class LambdaFunctions(LambdaAliases):
         return self._ready(function)
 
     def update(self, function: str, code: Code, configuration: Configuration) -> LiveFunction:
-        """Change code and configuration, each waited for."""
+        """Change code and configuration, each waited for; code that is there is not sent again."""
         with translated(f"Updating the Lambda function '{function}'"):
-            self._ready(function)
-            self._unless_busy(
-                lambda: self.client.update_function_code(
-                    FunctionName=function,
-                    Architectures=[configuration.architecture],
-                    **_code(code),
-                )
-            )
             live = self._ready(function)
+            if not code.sha256 or live.code_sha256 != code.sha256:
+                self._unless_busy(
+                    lambda: self.client.update_function_code(
+                        FunctionName=function,
+                        Architectures=[configuration.architecture],
+                        **_code(code),
+                    )
+                )
+                live = self._ready(function)
             arguments = _configuration(configuration, image=bool(code.image))
             if live.snap_start and not configuration.snap_start:
                 arguments["SnapStart"] = {"ApplyOn": "None"}

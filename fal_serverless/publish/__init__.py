@@ -52,6 +52,8 @@ if TYPE_CHECKING:
     from fal_serverless.publish.steps import Step
     from fal_serverless.spec import Auth, FunctionSpec
 
+ASK_BYTES = 1 << 20
+"""Size of bundles from which it is asked whether the bucket has them; less is sent as quickly."""
 ENVIRONMENT_MAX_BYTES = 4096  # Lambda quotas: all environment variables of a function together
 
 
@@ -169,6 +171,9 @@ def look(wanted: Wanted, publisher: Publisher, owner: str) -> Existing:
         keys=frozenset(stored | there.keys),
         layers={layer_name(digest): layer.arn for digest, layer in found.items() if layer.arn},
         function=function,
+        current=bool(
+            wanted.bundle and function and function.code_sha256 == wanted.bundle.code_sha256
+        ),
         alias=alias.result() if alias is not None else None,
         sibling=sibling,
         unreserved=unreserved.result() if unreserved is not None else None,
@@ -200,7 +205,8 @@ class _Artifacts(Frozen, kw_only=True):
 def _artifacts(wanted: Wanted, publisher: Publisher) -> _Artifacts:
     if wanted.bundle is not None:
         key = bundle_key(wanted.bundle.digest)
-        return _Artifacts(keys=frozenset([key] if publisher.artifacts.has(key) else []))
+        there = wanted.bundle.size >= ASK_BYTES and publisher.artifacts.has(key)
+        return _Artifacts(keys=frozenset([key] if there else []))
     digest = wanted.image.rpartition("@")[2]
     return _Artifacts(image=bool(digest and publisher.images and publisher.images.has(digest)))
 

@@ -262,7 +262,12 @@ def _perform_alias(
 def _put_function(step: steps.PutFunction, run: _Run, publisher: Publisher) -> LiveFunction:
     run.arns = tuple(run.layers[name] for name in step.layers)
     configuration = run.configure(run.arns)
-    code = Code(bucket=publisher.artifacts.bucket, key=step.code_key, image=step.image)
+    bundle = run.wanted.bundle
+    code = Code(
+        bucket=publisher.artifacts.bucket,
+        key=step.code_key,
+        sha256=bundle.code_sha256 if bundle is not None else "",
+    )
     if step.image:
         code = Code(image=step.image)
     if not step.create:

@@ -6,6 +6,7 @@ what is there first, or names things by their content.
 
 from __future__ import annotations
 
+from base64 import b64encode
 from typing import TYPE_CHECKING
 
 from fal_serverless.errors import ConflictError, SpecError
@@ -42,13 +43,18 @@ class File(Frozen, kw_only=True):
     """A content-addressed file on this machine.
 
     Attributes:
-        digest: hex, names the content.
+        digest: hex, names the content; of a bundle the SHA-256.
         size: bytes of the file.
     """
 
     digest: str
     path: Path
     size: int
+
+    @property
+    def code_sha256(self) -> str:
+        """The digest as Lambda gives it: base64."""
+        return b64encode(bytes.fromhex(self.digest)).decode()
 
 
 class Wanted(Frozen, kw_only=True):
@@ -84,6 +90,7 @@ class Existing(Frozen, kw_only=True):
         keys: of the artifact bucket, those among the wanted ones that are there.
         layers: names of wanted layers that are published, and their ARNs.
         function: the Lambda function, or None.
+        current: whether that function has the wanted bundle already.
         sibling: the one that holds the same function's revisions of the other kind of package,
             layers or image, or None.
         alias: the alias's record, or None.
@@ -99,6 +106,7 @@ class Existing(Frozen, kw_only=True):
     function: LiveFunction | None
     alias: Alias | None
     unreserved: int | None = None
+    current: bool = False
     sibling: LiveFunction | None = None
     image: bool = False
     rule: Rule | None = None
@@ -173,7 +181,7 @@ def _artifacts(wanted: Wanted, bundle: File, existing: Existing) -> list[Step]:
             steps.append(Upload(key=key, path=layer.path, size=layer.size))
         steps.append(PublishLayer(name=layer_name(layer.digest), key=key))
     key = bundle_key(bundle.digest)
-    if key not in existing.keys:
+    if key not in existing.keys and not existing.current:
         steps.append(Upload(key=key, path=bundle.path, size=bundle.size))
     return steps
 

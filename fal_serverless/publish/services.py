@@ -101,7 +101,7 @@ class Functions(Protocol):
         """
 
     def update(self, function: str, code: Code, configuration: Configuration) -> LiveFunction:
-        """Change code and configuration, each waited for."""
+        """Change code and configuration, each waited for; code that is there is not sent again."""
 
     def publish_version(self, function: str, *, code_sha256: str, token: str) -> str:
         """Publish what is there as a version, waited for with its snapshot; its number.

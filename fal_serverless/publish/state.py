@@ -254,11 +254,16 @@ class Watched(Frozen, kw_only=True):
 
 
 class Code(Frozen, kw_only=True):
-    """Where Lambda finds a function's code: an object in the artifact bucket, or an image."""
+    """Where Lambda finds a function's code: an object in the artifact bucket, or an image.
+
+    Attributes:
+        sha256: of the object, base64 as Lambda gives it, or ``""`` where it is not known.
+    """
 
     bucket: str = ""
     key: str = ""
     image: str = ""
+    sha256: str = ""
 
 
 def route_of(revision: Revision) -> Route | None:

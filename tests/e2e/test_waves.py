@@ -36,18 +36,17 @@ LOOK = (
     ["GetCallerIdentity", "DescribeStacks"],
     ["GetItem IDENTITY"],
     # What is there: the one layer of a function without requirements is our runtime's.
-    ["layer", "HEAD bundle", "GetItem RULE", "GetItem ALIAS", "function"],
+    ["layer", "GetItem RULE", "GetItem ALIAS", "function"],
 )
-PUBLISH = (
-    *LOOK,
-    ["PUT bundle"],
+LEASES = (
     ["PutItem LEASE"],
     ["PutItem LEASE"],
     # What an interrupted publish may have left.
     ["Query ALIAS", "Query REV", "aliases", "versions"],
     ["configuration"],
-    ["PUT code"],
-    ["configuration"],
+)
+CODE = (["PUT code"], ["configuration"])
+REVISION = (
     ["PUT configuration"],
     ["configuration"],
     ["POST versions"],
@@ -57,6 +56,9 @@ PUBLISH = (
     ["TransactWriteItems ConditionCheck Put Put"],
     ["TransactWriteItems Delete", "TransactWriteItems Delete"],
 )
+
+CHANGED = (*LOOK, ["PUT bundle"], *LEASES, *CODE, *REVISION)
+UNCHANGED = (*LOOK, *LEASES, *REVISION)
 
 
 def label(method: str, path: str, target: str, body: bytes) -> str:
@@ -165,16 +167,19 @@ def serve(stack: Stack, endpoint: str, file: Path, *more: str) -> None:
     assert ran.returncode == 0, ran.stderr
 
 
-@pytest.mark.parametrize(("more", "waves"), [(["--dry-run"], LOOK), ([], PUBLISH)])
+@pytest.mark.parametrize(
+    ("value", "more", "waves"),
+    [(2, ["--dry-run"], LOOK), (2, [], CHANGED), (1, [], UNCHANGED)],
+    ids=["dry-run", "changed", "unchanged"],
+)
 def test_a_publish_asks_nothing_twice_and_what_it_can_at_once(
-    stack: Stack, tmp_path: Path, more: list[str], waves: Sequence[Sequence[str]]
+    stack: Stack, tmp_path: Path, value: int, more: list[str], waves: Sequence[Sequence[str]]
 ):
     endpoint = stack.run("local", "status", "--json").json()["endpoint_url"]
     file = tmp_path / "mine.py"
     file.write_text(TEXT.format("waves", 1), encoding="utf-8")
     serve(stack, endpoint, file)
-    # A line that no test run before this one published.
-    file.write_text(TEXT.format("waves", repr(str(tmp_path))), encoding="utf-8")
+    file.write_text(TEXT.format("waves", value), encoding="utf-8")
     recorded = Recorded(waves)
     with recording(endpoint, recorded) as address:
         serve(stack, address, file, *more)

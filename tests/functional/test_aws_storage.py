@@ -68,6 +68,21 @@ def live(**more):
     return {"FunctionName": "f", "State": "Active", "LastUpdateStatus": "Successful", **more}
 
 
+def test_code_that_is_there_is_not_sent_again(stubbed):
+    functions, stub = stubbed
+    code = CODE.replace(sha256="digest")
+    for sha256, sent in (("digest", False), ("other", True)):
+        stub.add_response("get_function_configuration", live(CodeSha256=sha256))
+        if sent:
+            place = {"S3Bucket": "bucket", "S3Key": "k", "Architectures": ["x86_64"]}
+            stub.add_response("update_function_code", {}, {"FunctionName": "f", **place})
+            stub.add_response("get_function_configuration", live(CodeSha256="digest"))
+        stub.add_response("update_function_configuration", {}, EXPECTED)
+        stub.add_response("get_function_configuration", live(CodeSha256="digest"))
+        assert functions.update("f", code, configured(None)).code_sha256 == "digest"
+        stub.assert_no_pending_responses()
+
+
 def test_a_new_function_is_connected(stubbed):
     functions, stub = stubbed
     expected = {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import dataclasses
 import uuid
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,8 +14,9 @@ from fal_serverless import publish
 from fal_serverless.errors import ConflictError, SpecError
 from fal_serverless.publish import aliases, removal
 from fal_serverless.publish.apply import Publisher
+from fal_serverless.publish.plan import Existing, layer_name, make_plan
 from fal_serverless.publish.retention import needed
-from fal_serverless.publish.state import LEASE_SECONDS, Rule
+from fal_serverless.publish.state import LEASE_SECONDS, LiveFunction, Rule
 from fal_serverless.publish.steps import describe
 from fal_serverless.spec import FunctionSpec
 from tests.fakes import (
@@ -29,6 +32,17 @@ from tests.fakes import (
 )
 
 TARGET = publish.Target(owner="1234567", stack="s", role="arn:role", images="repo", by="arn:me")
+
+
+class Holding(FakeFunctions):
+    """Every function has code of this digest."""
+
+    def __init__(self, fuse, sha256):
+        super().__init__(fuse)
+        self.sha256 = sha256
+
+    def get(self, function):
+        return LiveFunction(name=function, code_sha256=self.sha256, token="t")
 
 
 class World:
@@ -130,6 +144,35 @@ def test_a_first_plan_and_a_second():
         "MoveAlias",
     ]
     assert all(describe(step) for step in (*first.plan, *second.plan))
+
+
+def test_code_that_lambda_has_is_not_sent_again():
+    package = a_package()
+    wanted = publish.want(package, TARGET, revision="r", alias="web")
+    assert wanted.bundle is not None
+    there = Existing(
+        keys=frozenset(),
+        layers={layer_name("e" * 64): "arn"},
+        function=LiveFunction(
+            name=wanted.function, code_sha256=wanted.bundle.code_sha256, token="t"
+        ),
+        alias=None,
+    )
+    # Lambda tells digests in base64.
+    assert wanted.bundle.code_sha256 == base64.b64encode(b"\xaa" * 32).decode()
+    sent = ["Upload", "PutFunction", "PublishVersion", "RecordRevision", "MoveAlias"]
+    assert kinds(make_plan(wanted, there)) == sent
+    assert kinds(make_plan(wanted, there.replace(current=True))) == sent[1:]
+
+
+def test_what_is_looked_at_tells_that_lambda_has_the_code():
+    world = World()
+    world.serve()
+    wanted = publish.want(a_package(), TARGET, revision="r", alias="web")
+    assert wanted.bundle is not None
+    for sha256, current in (("other", False), (wanted.bundle.code_sha256, True)):
+        publisher = dataclasses.replace(world.publisher, functions=Holding(world.fuse, sha256))
+        assert publish.look(wanted, publisher, TARGET.owner).current is current
 
 
 def test_revisions_stay_and_the_alias_moves():
