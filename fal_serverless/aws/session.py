@@ -132,7 +132,7 @@ def _no_region() -> UsageError:
         "No AWS Region is chosen.",
         reason="neither --region, AWS_REGION nor the profile names one",
         hint="add for example --region eu-central-1, or run: aws configure "
-        "(or use the embedded stack with --local)",
+        "(or use the embedded stack: --local, FAL_PROFILE=local)",
     )
 
 
@@ -267,7 +267,7 @@ def from_botocore(doing: str, error: boto.BotoCoreError) -> FalServerlessError:
         return AuthError(
             failed,
             reason="no AWS credentials were found",
-            hint="run: aws configure (or use the embedded stack with --local)",
+            hint="run: aws configure (or use the embedded stack: --local, FAL_PROFILE=local)",
         )
     if isinstance(error, boto.ProfileNotFound):
         return AuthError(

@@ -158,7 +158,8 @@ def value_of(name: str, answer: Mapping[str, Any], stored: Callable[[], Any]) ->
         BaseException: the function's own exception, with the remote traceback as its cause.
         MissingDependencyError: a module is missing in the environment.
         PythonMismatchError: the environment has another Python.
-        SerializationError: the value did not pickle, or the call was refused.
+        SerializationError: the value did not pickle, or cannot be loaded here, or the call was
+            refused.
         RemoteError: the exception could not travel.
     """
     if "error" in answer:
@@ -177,9 +178,16 @@ def value_of(name: str, answer: Mapping[str, Any], stored: Callable[[], Any]) ->
             reason=str(answer["unpicklable"]),
             hint="return plain data: for example a list of a generator, or a path's content",
         )
-    if "stored" in answer:
-        return stored()
-    return pickle.loads(base64.b64decode(answer["value"]))  # noqa: S301 - our own call's answer
+    try:
+        if "stored" in answer:
+            return stored()
+        return pickle.loads(base64.b64decode(answer["value"]))  # noqa: S301 - our own call's answer
+    except (ImportError, AttributeError) as error:
+        raise SerializationError(
+            f"The result of '{name}' cannot be loaded here.",
+            reason=f"{type(error).__name__}: {error}",
+            hint="install what its class belongs to here too, or return plain data",
+        ) from error
 
 
 def lambda_failure(name: str, payload: bytes, timeout: int, memory: int) -> FalServerlessError:

@@ -181,6 +181,16 @@ def test_a_result_that_does_not_pickle_is_named():
     assert "_thread.lock" in caught.value.reason
 
 
+@pytest.mark.parametrize("pickled", [b"cnothing_of_ours\nThing\n.", b"cjson\nThing\n."])
+def test_a_result_whose_class_is_not_here_is_named(pickled):
+    answer = {"value": base64.b64encode(pickled).decode()}
+    with pytest.raises(SerializationError, match="cannot be loaded here") as caught:
+        calls.value_of("f", answer, lambda: None)
+    assert "Thing" in caught.value.reason or "nothing_of_ours" in caught.value.reason
+    with pytest.raises(SerializationError, match="cannot be loaded here"):
+        calls.value_of("f", {"stored": 1}, lambda: pickle.loads(pickled))
+
+
 def test_an_argument_that_does_not_pickle_is_named():
     with io.BytesIO() as file, pytest.raises(SerializationError) as caught:
         calls.write_arguments("f", (1, threading.Lock()), {}, file)
