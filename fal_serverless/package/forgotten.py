@@ -41,7 +41,8 @@ PROVIDED = frozenset(
 _VARIANTS = frozenset(["binary", "contrib", "cpu", "gpu", "headless", "simd"])
 """Parts of the names of distributions that bring the same modules as the one without them."""
 _HANDLERS = frozenset(["ImportError", "ModuleNotFoundError", "Exception", "BaseException"])
-_INSTALLED = frozenset(["site-packages", "dist-packages"])
+INSTALLED = frozenset(["site-packages", "dist-packages"])
+"""Folders of what was installed, and is not the user's own."""
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
@@ -104,7 +105,7 @@ def _installed(top: str) -> bool:
         spec = importlib.util.find_spec(top)
     except (ImportError, ValueError, AttributeError):
         return False
-    return bool(spec and spec.origin and _INSTALLED & set(Path(spec.origin).parts))
+    return bool(spec and spec.origin and INSTALLED & set(Path(spec.origin).parts))
 
 
 def _inner(codes: Iterable[tuple[str, int]]) -> Iterator[str]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import inspect
 import io
 import pickle
+import sys
 from contextlib import contextmanager
 from pathlib import Path
 from types import CodeType
 from typing import TYPE_CHECKING, Any
 
 from fal_serverless.errors import SerializationError
+from fal_serverless.package.forgotten import INSTALLED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -111,12 +113,13 @@ def _explained(function: Callable[..., Any], error: Exception) -> SerializationE
     return SerializationError(
         f"'{name}' cannot be pickled because of '{variable}'.",
         reason=f"it is a {type(value).__module__}.{type(value).__name__}, which cannot travel",
-        hint=f"make '{variable}' inside the function, or in a function marked with @cached",
+        hint=f"make '{variable}' inside the function, in a function marked with @cached, or in a "
+        "module beside the file that the function imports when it runs",
     )
 
 
 def _culprit(value: Any, depth: int, seen: set[int]) -> tuple[str, Any] | None:
-    """The deepest named variable that ``value`` uses and that cannot be pickled."""
+    """The deepest named variable of the user's that ``value`` uses and that cannot be pickled."""
     if depth == 0 or id(value) in seen:
         return None
     seen.add(id(value))
@@ -124,8 +127,20 @@ def _culprit(value: Any, depth: int, seen: set[int]) -> tuple[str, Any] | None:
         try:
             _dump(used)
         except Exception:  # noqa: BLE001 - pickling may fail in any way
-            return _culprit(used, depth - 1, seen) or (variable, used)
+            deeper = _culprit(used, depth - 1, seen) if _own(used) else None
+            return deeper or (variable, used)
     return None
+
+
+def _own(value: object) -> bool:
+    """Whether the names in a value are of the user's own code, and say something to its author."""
+    if isinstance(value, dict):
+        return True
+    inner = getattr(value, "function", value)
+    name = str((inner if inspect.isfunction(inner) else type(inner)).__module__)
+    file = getattr(sys.modules.get(name), "__file__", None) or ""
+    stdlib = name.partition(".")[0] in sys.stdlib_module_names
+    return not stdlib and not INSTALLED & set(Path(file).parts)
 
 
 def _used(value: Any) -> Iterator[tuple[str, Any]]:

@@ -7,6 +7,7 @@ import json
 import threading
 import zipfile
 
+import flask
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -29,6 +30,7 @@ from fal_serverless.package.describe import describe
 from fal_serverless.spec import FunctionSpec
 
 lock = threading.Lock()
+app = flask.Flask("app")
 
 
 @settings(deadline=None)
@@ -108,6 +110,22 @@ def test_pickling_names_the_variable():
     for function in (locked, outer):
         with pytest.raises(SerializationError, match="'lock'"):
             pickling.dump(function, None, ())
+
+
+def test_the_variable_is_one_of_the_users_own():
+    def serves():
+        return app
+
+    with pytest.raises(SerializationError, match="'app'") as caught:
+        pickling.dump(serves, None, ())
+    assert caught.value.reason == "it is a flask.app.Flask, which cannot travel"
+    kept = {"deep": lock}
+
+    def keeps():
+        return kept
+
+    with pytest.raises(SerializationError, match="'deep'"):
+        pickling.dump(keeps, None, ())
 
 
 class Item(BaseModel):
