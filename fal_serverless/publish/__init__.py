@@ -4,10 +4,11 @@ A publish first looks: which artifacts, layers and Lambda function exist already
 alias points at (``look``). From that and the package it decides (``plan.make_plan``, pure), and
 ``--dry-run`` ends there. Then it acts (``apply.apply``):
 
-1. what is named by its content goes up: the bundle, and layers that no function has used yet;
+1. what is named by its content goes up: the bundle, unless Lambda has this code already, and layers
+   that no function has used yet;
 2. the Lambda function's lease is taken, then the alias's, so that publishers never interleave;
    what a dead one left behind is cleared;
-3. code and configuration are changed, each waited for. ``FAL_REVISION`` differs every time,
+3. code, if it is another, and configuration are changed, each waited for. ``FAL_REVISION`` differs,
    because Lambda makes no version of a function that has not changed;
 4. a version is published under the expected code digest, and waited for;
 5. the revision and its own route are recorded together;
