@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from fal_serverless.errors import ConflictError, StackError
+from fal_serverless.frozen import Frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -35,8 +35,7 @@ _WORDS = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
-class Change:
+class Change(Frozen, kw_only=True):
     """One resource of a change set.
 
     Attributes:
@@ -81,8 +80,7 @@ class Change:
         return ", ".join((*lost, *self.properties))
 
 
-@dataclass(frozen=True, kw_only=True)
-class Proposal:
+class Proposal(Frozen, kw_only=True):
     """A change set that waits to be executed.
 
     Attributes:

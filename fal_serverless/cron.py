@@ -8,12 +8,12 @@ those, without steps: it cannot mean anything else. What cannot be said exactly 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from fal_serverless.errors import UsageError
+from fal_serverless.frozen import Frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -33,8 +33,7 @@ _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT",
 _MONTH_DAYS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Field:
+class _Field(Frozen, kw_only=True):
     """One of the five: its name, its range, and the names of its values.
 
     ``top`` is the highest number that may be written: 7 is one more Sunday.
@@ -59,8 +58,7 @@ _WEEKDAY = _Field(name="day of the week", low=0, high=6, top=7, names=_WEEKDAYS)
 _FIELDS = (_MINUTE, _HOUR, _DAY, _MONTH, _WEEKDAY)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Cron:
+class Cron(Frozen, kw_only=True):
     """An expression, read. Equal ones run at the same times, whatever their text.
 
     Attributes:
@@ -77,8 +75,7 @@ class Cron:
     either: bool = False
 
 
-@dataclass(frozen=True, kw_only=True)
-class Rule:
+class Rule(Frozen, kw_only=True):
     """One expression of EventBridge Scheduler.
 
     Attributes:

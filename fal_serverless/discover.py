@@ -8,11 +8,11 @@ import os
 import sys
 import sysconfig
 import traceback
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fal_serverless.errors import DiscoveryError, FalServerlessError, did_you_mean, nearest
+from fal_serverless.frozen import Frozen
 from fal_serverless.function import IsolatedFunction
 
 if TYPE_CHECKING:
@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 
-@dataclass(frozen=True, kw_only=True)
-class Discovered:
+class Discovered(Frozen, kw_only=True):
     """A decorated function, found.
 
     Attributes:

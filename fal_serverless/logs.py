@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
+from fal_serverless.frozen import Frozen
 from fal_serverless.keys import parse_duration
 
 if TYPE_CHECKING:
@@ -31,8 +32,7 @@ _ERROR = re.compile(
 )
 
 
-@dataclass(frozen=True)
-class LogEvent:
+class LogEvent(Frozen):
     """One event of a log.
 
     Attributes:

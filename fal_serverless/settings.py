@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import re
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fal_serverless.errors import UsageError, did_you_mean
+from fal_serverless.frozen import Frozen
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,8 +24,7 @@ _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"", "0", "false", "no", "off"}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Settings:
+class Settings(Frozen, kw_only=True):
     """What a command runs with.
 
     Attributes:

@@ -7,11 +7,11 @@ import os
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fal_serverless.errors import NotFoundError, PackagingError, StackError
+from fal_serverless.frozen import Frozen
 from fal_serverless.package.archive import Entry, write_zip
 from fal_serverless.package.files import sha256_of
 from fal_serverless.publish.state import Storage
@@ -28,8 +28,7 @@ NOTHING = "-"
 _NO_DIGEST = f'SourceDigest: {{ Value: "{NOTHING}" }}'
 
 
-@dataclass(frozen=True, kw_only=True)
-class Outputs:
+class Outputs(Frozen, kw_only=True):
     """What the command needs to know of a deployed stack.
 
     Attributes:
@@ -167,8 +166,7 @@ def root() -> Path:
     )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Part:
+class Part(Frozen, kw_only=True):
     """A built part of the stack: a zip, named by its content."""
 
     folder: str

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 from fal_serverless.aws.session import translated
+from fal_serverless.frozen import Frozen
 from fal_serverless.users import principal
 
 if TYPE_CHECKING:
@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from fal_serverless.aws.session import Session
 
 
-@dataclass(frozen=True, kw_only=True)
-class Identity:
+class Identity(Frozen, kw_only=True):
     """Who calls AWS.
 
     Attributes:

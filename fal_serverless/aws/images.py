@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from botocore.exceptions import ClientError
 
 from fal_serverless.aws.session import error_code, translated
+from fal_serverless.frozen import Frozen
 from fal_serverless.package.oci.reference import Reference, parse
 
 if TYPE_CHECKING:
@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 _GONE = ("ImageNotFoundException", "RepositoryNotFoundException")
 
 
-@dataclass(frozen=True)
-class ImageRepository:
+class ImageRepository(Frozen):
     """One ECR repository.
 
     Attributes:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from fal_serverless.frozen import Frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -13,8 +14,7 @@ _CONSEQUENCES = ("cancelled", "The following resource(s) failed")
 _STACK = "AWS::CloudFormation::Stack"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Failure:
+class Failure(Frozen, kw_only=True):
     """The first resource that failed.
 
     Attributes:

@@ -6,7 +6,6 @@ import gc
 import os
 import sys
 import traceback
-from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,6 +17,7 @@ from fal_serverless.cli import context, render
 from fal_serverless.cli.command import Command
 from fal_serverless.cli.misplaced import misplaced, unknown_command
 from fal_serverless.errors import FalServerlessError, UsageError
+from fal_serverless.frozen import Frozen
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,8 +31,7 @@ _COMPLETION = "_FAL_SERVERLESS_COMPLETE"
 _VALUES = ("--profile", "--region", "--stack")
 
 
-@dataclass(frozen=True)
-class Group:
+class Group(Frozen):
     """A group of commands; its modules are imported when one of its commands is run.
 
     Attributes:

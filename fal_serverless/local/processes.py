@@ -7,9 +7,10 @@ import signal
 import socket
 import subprocess
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from fal_serverless.frozen import Frozen
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -17,8 +18,7 @@ if TYPE_CHECKING:
 STOP_SECONDS = 10.0
 
 
-@dataclass(frozen=True, kw_only=True)
-class Process:
+class Process(Frozen, kw_only=True):
     """A process that we started.
 
     Attributes:

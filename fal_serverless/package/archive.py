@@ -10,12 +10,12 @@ import struct
 import zipfile
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from isal import isal_zlib
 
 from fal_serverless.errors import PackagingError
+from fal_serverless.frozen import Frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -36,8 +36,7 @@ _BIG = 0xFFFFFFFF
 _LOCAL = b"PK\x03\x04"
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(Frozen):
     """One file of a zip: its bytes or where they are, and whether it is executable."""
 
     content: bytes | Path
@@ -83,8 +82,7 @@ def squeeze(raw: bytes) -> bytes:
     return bytes(compress.compress(raw) + compress.flush(isal_zlib.Z_SYNC_FLUSH))
 
 
-@dataclass(frozen=True)
-class _File:
+class _File(Frozen):
     name: str
     entry: Entry
     size: int

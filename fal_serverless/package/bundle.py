@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fal_serverless.errors import SpecError
+from fal_serverless.frozen import Frozen
 from fal_serverless.package.archive import Entry, write_zip
 from fal_serverless.package.files import sha256_of
 
@@ -21,8 +21,7 @@ FORMAT = 1
 RESERVED = frozenset({"function.pkl", "spec.json", "openapi.json"})
 
 
-@dataclass(frozen=True, kw_only=True)
-class Bundle:
+class Bundle(Frozen, kw_only=True):
     """A bundle's zip on this machine.
 
     Attributes:

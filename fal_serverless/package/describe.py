@@ -7,10 +7,10 @@ import inspect
 import sys
 import types
 import typing
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from fal_serverless.errors import SpecError
+from fal_serverless.frozen import Frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,8 +29,7 @@ _SCHEMAS: dict[Any, dict[str, Any]] = {
 _EMPTY = inspect.Parameter.empty
 
 
-@dataclass(frozen=True, kw_only=True)
-class Description:
+class Description(Frozen, kw_only=True):
     """How a function is called over HTTP.
 
     Attributes:

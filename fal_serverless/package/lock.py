@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fal_serverless.errors import PackagingError
+from fal_serverless.frozen import Frozen
 from fal_serverless.package.files import write_atomically
 from fal_serverless.package.uv import failure, target_arguments
 
@@ -22,8 +22,7 @@ LAYOUT = 3
 """Version of the rules that make a layer from wheels; a new one makes new layers."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Wheel:
+class Wheel(Frozen, kw_only=True):
     """One wheel of a lock."""
 
     name: str
@@ -32,8 +31,7 @@ class Wheel:
     sha256: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class Lock:
+class Lock(Frozen, kw_only=True):
     """What the requirements came to.
 
     Attributes:

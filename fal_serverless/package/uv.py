@@ -7,10 +7,10 @@ import re
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from fal_serverless.errors import FalServerlessError, PackagingError, RequirementsError
+from fal_serverless.frozen import Frozen
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 TIMEOUT_S = 900
 
 
-@dataclass(frozen=True)
-class Ran:
+class Ran(Frozen):
     """A command that ended."""
 
     status: int

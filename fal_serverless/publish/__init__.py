@@ -23,7 +23,6 @@ command again finishes the work.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fal_serverless.background import begin
@@ -58,8 +57,7 @@ ASK_BYTES = 1 << 20
 ENVIRONMENT_MAX_BYTES = 4096  # Lambda quotas: all environment variables of a function together
 
 
-@dataclass(frozen=True, kw_only=True)
-class Target:
+class Target(Frozen, kw_only=True):
     """Where a publish goes.
 
     Attributes:
@@ -83,8 +81,7 @@ class Target:
     storage: Storage | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Prepared:
+class Prepared(Frozen, kw_only=True):
     """A publish that is decided, and not begun."""
 
     wanted: Wanted

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from fal_serverless.errors import ConflictError, FalServerlessError, NotFoundError
+from fal_serverless.frozen import Frozen
 from fal_serverless.publish import aliases, steps
 from fal_serverless.publish.lease import leases
 from fal_serverless.publish.plan import effective_auth
@@ -57,16 +58,14 @@ class Silent:
         """Nothing."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Done:
+class Done(Frozen, kw_only=True):
     """One step that was run, and how long it took."""
 
     step: str
     seconds: float
 
 
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
+class Outcome(Frozen, kw_only=True):
     """What a publish made.
 
     Attributes:

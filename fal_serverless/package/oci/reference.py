@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from fal_serverless.errors import SpecError
+from fal_serverless.frozen import Frozen
 
 DOCKER_HUB = "registry-1.docker.io"
 _NAME = re.compile(
@@ -15,8 +15,7 @@ _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
-@dataclass(frozen=True)
-class Reference:
+class Reference(Frozen):
     """An image in a registry.
 
     Attributes:
