@@ -10,13 +10,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fal_serverless.errors import PackagingError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
 _AT_LEAST = 100
 """Files that are worth an interpreter's start of their own."""
@@ -49,7 +49,8 @@ def compile_all(root: Path, files: Sequence[str], place: str) -> None:
     """
     names = [name for name in files if name.endswith(".py")]
     count = max(1, min(os.cpu_count() or 1, len(names) // _AT_LEAST))
-    command = [sys.executable, "-I", "-S", "-W", "ignore", "-c", _PROGRAM, str(root), place]
+    command = [sys.executable, "-s", "-S", "-W", "ignore", "-c", _PROGRAM]
+    command += [os.path.abspath(root), place]  # noqa: PTH100 - symbolic links stay
     # Neighbours in a package are about equally large: each takes every n-th.
     running = [
         (_started(command), "\0".join(part))
@@ -73,6 +74,15 @@ def compile_all(root: Path, files: Sequence[str], place: str) -> None:
 
 
 def _started(command: Sequence[str]) -> subprocess.Popen[bytes]:
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    # Until 3.10 the order of a set among a module's constants goes by its strings' hashes.
+    environ["PYTHONHASHSEED"] = "0"
     return subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        env=environ,
+        # -c looks for modules where it is started: nothing is to stand before the library's own.
+        cwd=Path(os.__file__).parent,
     )

@@ -84,7 +84,8 @@ def test_importing_the_package_loads_nothing_heavy():
     assert not loaded & HEAVY
     # What they would take is most of what an import of the decorators may.
     assert not loaded & {"dataclasses", "inspect", "ast", "pathlib", "threading"}
-    assert len(loaded - loaded_by("import typing")) <= 16
+    # `warnings` is one that 3.10 has not loaded by then.
+    assert len(loaded - loaded_by("import typing, warnings")) <= 16
 
 
 def test_importing_the_runtime_loads_nothing_heavy():
