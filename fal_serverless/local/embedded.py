@@ -98,6 +98,9 @@ class Embedded:
             wanted |= {"https_port": https_port} if saved.certificate or certificate else {}
             if self._status(saved).state == "running" and _same(saved, wanted, certificate):
                 return self._status(saved)
+            if saved.emulator is not None and not saved.emulator.alive():
+                self._tell("the emulator had died, which keeps its state when it is stopped only:")
+                self._tell("what was served since it was started is to be served again")
             self._stop(saved)
             pair = certificate or (saved.certificate, saved.certificate_key)
             secure = saved.https_port
@@ -180,7 +183,8 @@ class Embedded:
             if process is None:
                 problems.append(f"the {name} was not started")
             elif not process.alive():
-                problems.append(f"the {name} has ended: {processes.tail(log)}")
+                # Its last lines are of what it worked on, and seldom say why.
+                problems.append(f"the {name} has ended; its log is {log}")
         if not problems and not emulator.answers(
             f"http://127.0.0.1:{saved.gateway_port}/_fal/health"
         ):

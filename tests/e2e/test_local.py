@@ -55,7 +55,10 @@ def test_life_of_a_stack(own: Stack):
     own.run("local", "start")
     assert own.run("local", "status", "--json").json()["state"] == "running"
     _kill(own, "emulator")
-    assert own.run("local", "status", "--json").json()["state"] == "degraded"
+    state = own.run("local", "status", "--json").json()
+    assert state["state"] == "degraded"
+    assert state["problems"][0].endswith("emulator.log")
+    assert "to be served again" in own.run("local", "start").errors
     own.run("local", "reset")
     _kill_while_it_starts(own)
     own.run("local", "start")
