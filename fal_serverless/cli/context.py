@@ -74,11 +74,12 @@ def usage_error(error: Exception) -> FalServerlessError | None:
     if command.endswith(_CONFIDENTIAL):
         # What click could not place may be a part of the value.
         reason = "it takes a NAME and perhaps one VALUE; quote a VALUE with spaces"
-    return UsageError(
-        "The command line cannot be understood.",
-        reason=reason,
-        hint=f"see: {command} --help",
-    )
+    hint = f"see: {command} --help"
+    if command.endswith(" schedule") and "extra argument" in reason:
+        # The shell gave it in words, and the files' names for each asterisk.
+        reason = "there are more words than CRON, FILE and FUNC"
+        hint = "write the expression in quotes, such as '0 9 * * 1-5'"
+    return UsageError("The command line cannot be understood.", reason=reason, hint=hint)
 
 
 def show_own_traceback(error: BaseException) -> None:

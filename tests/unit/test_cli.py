@@ -37,6 +37,11 @@ def test_usage_errors_have_three_lines(capsys):
     assert [line.strip().partition(":")[0] for line in lines] == ["Error", "Why", "Next"]
 
 
+def test_a_cron_expression_without_quotes(capsys):
+    assert execute(["function", "schedule", "0", "9", "a.py", "b.py", "1-5", "m.py", "f"]) == 2
+    assert "in quotes, such as '0 9 * * 1-5'" in capsys.readouterr().err
+
+
 def test_what_is_missing_is_named_with_what_it_is(capsys):
     assert execute(["key", "generate"]) == 2
     assert "Missing option '--scope': ADMIN or API." in capsys.readouterr().err
