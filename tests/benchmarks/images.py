@@ -29,10 +29,11 @@ from isal import igzip
 
 from fal_serverless.package.archive import LEVEL, Entry, write_zip
 from fal_serverless.package.oci.base import Base
+from fal_serverless.package.oci.content import InFile
 from fal_serverless.package.oci.image import assemble
 from fal_serverless.package.oci.push import push
 from fal_serverless.package.oci.reference import Reference
-from fal_serverless.package.oci.registry import InFile, Repository
+from fal_serverless.package.oci.registry import Repository
 from fal_serverless.package.oci.tar import OPT, Blob, describe, summing
 from fal_serverless.package.runtime_layer import build_runtime_layer
 from fal_serverless.spec import host_python

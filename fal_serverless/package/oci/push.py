@@ -6,8 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from fal_serverless.package.oci.content import Content, InFile, InMemory
 from fal_serverless.package.oci.image import MANIFEST_TYPE
-from fal_serverless.package.oci.registry import Content, InFile, InMemory, Repository, digest_of
+from fal_serverless.package.oci.registry import Repository, digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

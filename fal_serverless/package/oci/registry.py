@@ -13,17 +13,19 @@ import random
 import re
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlencode, urljoin, urlsplit
 
 import urllib3
 
 from fal_serverless.errors import AuthError, NotFoundError, OperationError
+from fal_serverless.package.oci.content import CHUNK
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
+    from fal_serverless.package.oci.content import Content
     from fal_serverless.package.oci.reference import Reference
 
 Result = TypeVar("Result")
@@ -35,7 +37,6 @@ MANIFESTS = (
     "application/vnd.docker.distribution.manifest.list.v2+json",
 )
 ATTEMPTS = 5
-CHUNK = 1 << 20
 MANIFEST_MAX = 4 << 20
 """Bytes of a manifest; registries take four MiB."""
 _TIMEOUT = urllib3.Timeout(connect=10, read=120)
@@ -48,51 +49,6 @@ class _AgainError(Exception):
 
 class _UnreachableError(_AgainError):
     """The registry could not be spoken to at all."""
-
-
-class Content(Protocol):
-    """What a blob is sent from, as often as it takes."""
-
-    @property
-    def size(self) -> int:
-        """Bytes."""
-
-    def chunks(self) -> Iterator[bytes]:
-        """The content from its beginning."""
-
-
-@dataclass(frozen=True)
-class InFile:
-    """A file."""
-
-    path: Path
-
-    @property
-    def size(self) -> int:
-        """Bytes."""
-        return self.path.stat().st_size
-
-    def chunks(self) -> Iterator[bytes]:
-        """The content from its beginning."""
-        with self.path.open("rb") as file:
-            while chunk := file.read(CHUNK):
-                yield chunk
-
-
-@dataclass(frozen=True)
-class InMemory:
-    """Bytes."""
-
-    content: bytes
-
-    @property
-    def size(self) -> int:
-        """Bytes."""
-        return len(self.content)
-
-    def chunks(self) -> Iterator[bytes]:
-        """The content from its beginning."""
-        yield self.content
 
 
 @dataclass
