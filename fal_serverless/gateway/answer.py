@@ -151,9 +151,11 @@ def _of_payload(payload: bytes, method: str) -> Response:
         raise NonsenseError("has no statusCode from 200 to 599")
     pairs = end_to_end(_headers(said))
     body = _body(said)
-    length = next((value for name, value in pairs if name == b"content-length"), None)
-    revision = next((value for name, value in pairs if name == b"x-fal-revision"), b"")
-    kept = tuple(pair for pair in pairs if pair[0] not in _OURS)
+    # The first of each counts; they are made anew.
+    said_of_us = {name: value for name, value in reversed(pairs) if name in _OURS}
+    length = said_of_us.get(b"content-length")
+    revision = said_of_us.get(b"x-fal-revision", b"")
+    kept = tuple([pair for pair in pairs if pair[0] not in _OURS])
     if method == "HEAD" and status not in (204, 304):
         # The length of the body that is not sent.
         told = length if length and length.isdigit() else str(len(body)).encode()
@@ -181,7 +183,7 @@ def _headers(said: dict[str, Any]) -> Headers:
     more = said.get("fal")
     listed = more.get("headers") if isinstance(more, dict) else None
     if listed is not None:
-        return tuple(_pair(pair) for pair in _list(listed))
+        return tuple([_pair(pair) for pair in _list(listed)])
     headers = said.get("headers") or {}
     if not isinstance(headers, dict):
         raise NonsenseError("has headers that are not an object")

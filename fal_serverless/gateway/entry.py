@@ -173,7 +173,7 @@ async def _send(
     headers = list(response.headers)
     body = response.body
     bodiless = response.status in (204, 304)
-    if not bodiless and not any(name == b"content-length" for name, _ in headers):
+    if not bodiless and b"content-length" not in [name for name, _ in headers]:
         headers.append((b"content-length", str(len(body)).encode()))
     headers.append((b"x-fal-request-id", request_id.encode("ascii")))
     if response.revision:
