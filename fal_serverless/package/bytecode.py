@@ -10,13 +10,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fal_serverless.errors import PackagingError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 _AT_LEAST = 100
 """Files that are worth an interpreter's start of their own."""
@@ -36,8 +37,12 @@ for name in sys.stdin.buffer.read().decode().split("\\0"):
 """
 
 
-def compile_all(root: Path, files: Sequence[str], place: str) -> None:
-    """Write the bytecode of those of ``files`` that are Python, beside them.
+@contextmanager
+def compiling(root: Path, files: Sequence[str], place: str) -> Iterator[list[str]]:
+    """Write the bytecode of those of ``files`` that are Python, beside them, while a block runs.
+
+    The block's list is empty until the end of the block, and then has the names of what was
+    written. When the block fails, what it does not wait for is stopped.
 
     Args:
         root: folder of the files.
@@ -61,6 +66,14 @@ def compile_all(root: Path, files: Sequence[str], place: str) -> None:
         if process.stdin is not None:
             process.stdin.write(text.encode())
             process.stdin.close()
+    written: list[str] = []
+    try:
+        yield written
+    except BaseException:
+        for process, _ in running:
+            process.kill()
+            process.communicate()
+        raise
     for process, _ in running:
         errors = process.stderr.read() if process.stderr is not None else b""
         if process.stderr is not None:
@@ -71,6 +84,14 @@ def compile_all(root: Path, files: Sequence[str], place: str) -> None:
                 reason=errors.decode(errors="replace").strip()[-300:] or f"{process.returncode}",
                 hint="check the disk's space, and run it again",
             )
+    written += [made for made in map(_compiled, names) if (root / made).is_file()]
+
+
+def _compiled(name: str) -> str:
+    """Where a file's bytecode lies."""
+    folder, slash, file = name.rpartition("/")
+    stem = file.removesuffix(".py")
+    return f"{folder}{slash}__pycache__/{stem}.{sys.implementation.cache_tag}.pyc"
 
 
 def _started(command: Sequence[str]) -> subprocess.Popen[bytes]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
 import tempfile
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -12,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from fal_serverless.errors import PackagingError
 from fal_serverless.package import elf, trim
 from fal_serverless.package.archive import Entry, write_zip
-from fal_serverless.package.bytecode import compile_all
+from fal_serverless.package.bytecode import compiling
 from fal_serverless.package.files import sha256_of, write_atomically
 from fal_serverless.package.sizes import UNZIPPED_MAX
 from fal_serverless.package.uv import failure, target_arguments
@@ -80,9 +82,9 @@ def build(lock: Lock, environment: Environment, cache: Path, run: Runner) -> Lay
             files = keep(root)
             dropped = trim.find(root, files, environment.trim)
             files = [name for name in files if name not in dropped]
-            native = check_native(root, files, environment)
-            compile_all(root, files, f"/opt/{PREFIX}")
-            files = [name for name in keep(root) if name not in dropped]
+            with compiling(root, files, f"/opt/{PREFIX}") as compiled:
+                native = check_native(root, files, environment)
+            files = sorted({*files, *compiled})
             trimmed = trim.freed(root, dropped)
             return store(folder, lock.digest, root, files, native=native, trimmed=trimmed)
 
@@ -121,17 +123,18 @@ def install(lock: Lock, environment: Environment, root: Path, run: Runner) -> No
 def keep(root: Path) -> list[str]:
     """Names (relative, with ``/``) of the files that a layer needs."""
     found = []
-    for path in root.rglob("*"):
-        name = path.relative_to(root)
-        if not path.is_file() or path.is_symlink():
-            continue
-        compiled = path.suffix == ".pyc" and path.parent.name == "__pycache__"
-        if compiled or not _dropped(name):
-            found.append(name.as_posix())
+    for folder, _, files in os.walk(root):
+        within = Path(folder).relative_to(root)
+        for file in files:
+            path = os.path.join(folder, file)  # noqa: PTH118 - thousands of them
+            if stat.S_ISREG(os.lstat(path).st_mode) and not _dropped(within / file):
+                found.append((within / file).as_posix())
     return sorted(found)
 
 
 def _dropped(name: Path) -> bool:
+    if name.suffix == ".pyc" and name.parent.name == "__pycache__":
+        return False
     if name.parts[0] == "bin":
         return True
     if name.name in _DROPPED_NAMES and name.parent.name.endswith(".dist-info"):

@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fal_serverless.package.bytecode import compile_all
+from fal_serverless.package.bytecode import compiling
 from fal_serverless.package.layer import PREFIX, Layer, building, keep, store
 from fal_serverless.package.lock import LAYOUT
 
@@ -52,8 +52,10 @@ def build_runtime_layer(python: str, cache: Path) -> Layer:
             for name, path in sources.items():
                 (root / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(path, root / name)
-            compile_all(root, keep(root), f"/opt/{PREFIX}")
-            return store(folder, digest, root, keep(root), native=False)
+            files = keep(root)
+            with compiling(root, files, f"/opt/{PREFIX}") as compiled:
+                pass
+            return store(folder, digest, root, sorted([*files, *compiled]), native=False)
 
 
 def _sources() -> Iterator[tuple[str, Path]]:
