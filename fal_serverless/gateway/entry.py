@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from fal_serverless.gateway.invoke import Calls
     from fal_serverless.gateway.protocols import Headers
+    from fal_serverless.gateway.target import Target
 
 HEALTH = "/_fal/health"
 _log = logging.getLogger("fal_serverless.gateway")
@@ -62,11 +63,20 @@ class Gateway:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
+        await self.serve(scope, receive, send, *self.address(scope))
+
+    def address(self, scope: Scope) -> tuple[Target | None, str]:
+        """(what a request's address names, its raw path)."""
+        host, path = split_absolute(_raw_path(scope))
+        return resolve(host or _host(scope["headers"]), path, self._domain), path
+
+    async def serve(
+        self, scope: Scope, receive: Receive, send: Send, target: Target | None, path: str
+    ) -> None:
+        """ASGI, once the address is known."""
         started = self._calls.clock()
         headers: Headers = tuple(scope["headers"])
         request_id = sane_request_id(headers) or str(uuid.uuid4())
-        host, path = split_absolute(_raw_path(scope))
-        target = resolve(host or _host(headers), path, self._domain)
         request = _request(scope, target.path if target else path, headers)
         body = Body(headers, receive)
         found = False
@@ -95,11 +105,6 @@ class Gateway:
                 )
             )
 
-    def names_function(self, scope: Scope) -> bool:
-        """Whether a request's address is one that a function could have."""
-        host, path = split_absolute(_raw_path(scope))
-        return resolve(host or _host(scope["headers"]), path, self._domain) is not None
-
     async def _safely(self, exchange: Exchange) -> tuple[Response, bool]:
         try:
             return await self._calls.answer(exchange)
@@ -124,9 +129,11 @@ class Shortcut:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
-        if scope["type"] == "http" and self._gateway.names_function(scope):
-            await self._gateway(scope, receive, send)
-            return
+        if scope["type"] == "http":
+            target, path = self._gateway.address(scope)
+            if target is not None:
+                await self._gateway.serve(scope, receive, send, target, path)
+                return
         if self._app is None:
             self._app = self._make()
         await self._app(scope, receive, send)

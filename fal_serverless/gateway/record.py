@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     from fal_serverless.gateway.entry import Access
 
-_JSON = json.JSONEncoder(separators=(",", ":"))
+_JSON = json.JSONEncoder(separators=(",", ":")).encode
+_quoted = json.encoder.encode_basestring_ascii
 
 
 def recorder(environ: Mapping[str, str]) -> Recorder:
@@ -54,7 +55,10 @@ class Recorder:
         self._log: TextIO = handler.stream
         self._stack = stack
         self._namespace = namespace
-        self._directive = {
+        # What is the same in every line is written once.
+        names = {"service": logger.service, "stack": stack}
+        self._named = _JSON(names)[1:-1]
+        directive = {
             "Namespace": namespace,
             "Dimensions": [["target", "status", "service"]],
             "Metrics": [
@@ -62,45 +66,38 @@ class Recorder:
                 {"Name": "Duration", "Unit": "Milliseconds"},
             ],
         }
+        self._measured = f'"CloudWatchMetrics":[{_JSON(directive)}]'
+        self._service = _JSON(stack or "fal")
 
     def __call__(self, access: Access) -> None:
         """Write down one request; neither query nor headers, which may hold keys."""
         now = time.time()
         if self._logger.log_level <= logging.INFO:
-            self._log.write(_JSON.encode(self._line(access, now)) + "\n")
+            self._log.write(self._line(access, now))
         if self._namespace:
-            sys.stdout.write(_JSON.encode(self._metrics(access, now)) + "\n")
+            sys.stdout.write(self._metrics(access, now))
 
-    def _line(self, access: Access, now: float) -> dict[str, Any]:
-        line: dict[str, Any] = {
-            "level": "INFO",
-            "message": "request",
-            "timestamp": _timestamp(now),
-            "service": self._logger.service,
-            "stack": self._stack,
-            "request_id": access.request_id,
-            "method": access.method,
-            "target": access.target,
-            "status": access.status,
-            "duration_ms": round(access.seconds * 1000, 2),
-        }
-        if access.revision is not None:
-            line["revision"] = access.revision
+    def _line(self, access: Access, now: float) -> str:
+        revision = "" if access.revision is None else f',"revision":{_quoted(access.revision)}'
         traced = os.environ.get("_X_AMZN_TRACE_ID")
         if traced:
-            line["xray_trace_id"] = traced.partition(";")[0].replace("Root=", "")
-        return line
+            trace = _quoted(traced.partition(";")[0].replace("Root=", ""))
+            revision += f',"xray_trace_id":{trace}'
+        return (
+            f'{{"level":"INFO","message":"request","timestamp":"{_timestamp(now)}",{self._named},'
+            f'"request_id":{_quoted(access.request_id)},"method":{_quoted(access.method)},'
+            f'"target":{_quoted(access.target)},"status":{access.status},'
+            f'"duration_ms":{round(access.seconds * 1000, 2)}{revision}}}\n'
+        )
 
-    def _metrics(self, access: Access, now: float) -> dict[str, Any]:
-        return {
-            "_aws": {"Timestamp": int(now * 1000), "CloudWatchMetrics": [self._directive]},
-            # Names that lead nowhere are the callers' invention: each would cost as a metric.
-            "target": access.target if access.found else "unknown",
-            "status": str(access.status),
-            "service": self._stack or "fal",
-            "Requests": [1.0],
-            "Duration": [access.seconds * 1000],
-        }
+    def _metrics(self, access: Access, now: float) -> str:
+        # Names that lead nowhere are the callers' invention: each would cost as a metric.
+        target = _quoted(access.target if access.found else "unknown")
+        return (
+            f'{{"_aws":{{"Timestamp":{int(now * 1000)},{self._measured}}},"target":{target},'
+            f'"status":"{access.status}","service":{self._service},'
+            f'"Requests":[1.0],"Duration":[{access.seconds * 1000}]}}\n'
+        )
 
 
 def _timestamp(now: float) -> str:

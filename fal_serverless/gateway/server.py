@@ -18,7 +18,7 @@ import uvicorn
 
 from fal_serverless.errors import FalServerlessError, OperationError
 from fal_serverless.gateway.app import app_around
-from fal_serverless.gateway.entry import Gateway
+from fal_serverless.gateway.entry import Gateway, Shortcut
 from fal_serverless.gateway.http import GatewayProtocol
 from fal_serverless.gateway.invoke import DEADLINE_S, Calls
 from fal_serverless.gateway.queue.front import Front
@@ -29,7 +29,7 @@ from fal_serverless.gateway.uses import INTERVAL_S, Background, KeyUses
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from fastapi import FastAPI
+    from starlette.types import ASGIApp
 
     from fal_serverless.aws.async_invoke import AsyncLambdaInvoker
     from fal_serverless.gateway.entry import Access
@@ -80,7 +80,7 @@ class Server(uvicorn.Server):
             self._background.stop()
 
 
-def config(app: FastAPI, certificate: str = "", key: str = "") -> uvicorn.Config:
+def config(app: ASGIApp, certificate: str = "", key: str = "") -> uvicorn.Config:
     """uvicorn as a gateway needs it: no forwarded headers believed, none of its own added."""
     return uvicorn.Config(
         app,
@@ -146,7 +146,7 @@ def _wired(
     invoker: AsyncLambdaInvoker,
     executor: ThreadPoolExecutor,
     uses: KeyUses | None,
-) -> FastAPI:
+) -> Shortcut:
     from fal_serverless.aws.registry_read import open_registry
 
     registry = open_registry(args.table, region=args.region, endpoint_url=args.endpoint_url)
@@ -159,7 +159,8 @@ def _wired(
         manager=args.manager,
         uses=uses,
     )
-    return app_around(Gateway(calls, args.domain, line_writer()))
+    gateway = Gateway(calls, args.domain, line_writer())
+    return Shortcut(gateway, lambda: app_around(gateway))
 
 
 def _queue(args: argparse.Namespace) -> Callable[[], Front] | None:

@@ -7,12 +7,13 @@ import os
 import statistics
 import subprocess
 import sys
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 PINNED = {
     "libraries": (
@@ -100,6 +101,24 @@ def over(limit: float, unit: str) -> Goal:
 def under(limit: float, unit: str) -> Goal:
     """Ours takes so much at most, whatever the peer does."""
     return Goal(f"< {limit:g} {unit}", lambda ours, _: statistics.median(ours) < limit)
+
+
+@contextmanager
+def on_core(which: int) -> Iterator[None]:
+    """Processes that are started meanwhile stay on one core, where the system can do that.
+
+    Args:
+        which: 0 the first, -1 the last.
+    """
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {sorted(before)[which]})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def in_turn(

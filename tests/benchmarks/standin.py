@@ -97,8 +97,13 @@ def written(content: dict, *more: str) -> bytes:
 FUNCTION_ANSWER = written(_FUNCTION, "X-Amz-Executed-Version: 7", f"x-amzn-RequestId: {REVISION}")
 
 
-def serve(key_id: str, secret: str) -> None:
-    """Until standard input ends; without asyncio, which takes as long as the exchange itself."""
+def serve(key_id: str, secret: str, awake: str) -> None:
+    """Until standard input ends; without asyncio, which takes as long as the exchange itself.
+
+    Args:
+        awake: ``"yes"`` never sleeps, so that no answer waits for a core to wake up: on a virtual
+            machine that takes longer than answering does, and now more, now less.
+    """
     registry = items(key_id, secret)
     with (
         selectors.DefaultSelector() as ready,
@@ -108,7 +113,7 @@ def serve(key_id: str, secret: str) -> None:
         ready.register(sys.stdin, selectors.EVENT_READ)
         print(listener.getsockname()[1], flush=True)
         while True:
-            for found, _ in ready.select():
+            for found, _ in ready.select(0 if awake == "yes" else None):
                 if found.fileobj is sys.stdin:
                     return
                 if found.fileobj is listener:
@@ -121,10 +126,11 @@ def serve(key_id: str, secret: str) -> None:
 
 
 @contextmanager
-def aws():
+def aws(*, awake: bool = False):
     """(variables that lead to it, the two headers of a key that opens its route)."""
     made = generate()
     command = [sys.executable, "-m", "tests.benchmarks.standin", made.id, made.secret]
+    command.append("yes" if awake else "no")
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         url = f"http://127.0.0.1:{int(process.stdout.readline())}"
