@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import os
@@ -15,9 +16,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from gateway_fakes import DOMAIN, SECRET
+from gateway_fakes import DOMAIN, SECRET, FakeInvoker, FakeRegistry
+from uvicorn.server import ServerState
 
-from fal_serverless.gateway.server import THREADS, main
+from fal_serverless.gateway.app import create_app
+from fal_serverless.gateway.http import GatewayProtocol
+from fal_serverless.gateway.registry import CachedRegistry
+from fal_serverless.gateway.server import THREADS, _listen, config, main
 from fal_serverless.keys import hash_secret
 
 if TYPE_CHECKING:
@@ -197,6 +202,34 @@ def test_old_requests_need_no_host(running: Running) -> None:
     status, _, body = running.raw("GET /12-web/x HTTP/1.0")
     assert status == "HTTP/1.1 200 OK"
     assert json.loads(body)["rawPath"] == "/x"
+
+
+def test_the_second_packet_of_an_answer_waits_for_nobody() -> None:
+    made: list[GatewayProtocol] = []
+
+    async def ask() -> int:
+        settings = config(
+            create_app(registry=CachedRegistry(FakeRegistry()), invoker=FakeInvoker())
+        )
+        settings.load()
+
+        def protocol() -> GatewayProtocol:
+            made.append(GatewayProtocol(settings, ServerState(), {}))
+            return made[-1]
+
+        listener = _listen("127.0.0.1", 0)
+        serving = await asyncio.get_running_loop().create_server(protocol, sock=listener)
+        async with serving:
+            reader, writer = await asyncio.open_connection(*listener.getsockname())
+            writer.write(b"GET /_fal/health HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+            connected = made[0].transport.get_extra_info("socket")
+            found: int = connected.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+            writer.close()
+            await writer.wait_closed()
+        return found
+
+    assert asyncio.run(ask())
 
 
 def answer_with(aws: AwsStandIn, **said: Any) -> None:
