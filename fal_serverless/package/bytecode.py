@@ -37,6 +37,13 @@ for name in sys.stdin.buffer.read().decode().split("\\0"):
 """
 
 
+def compile_all(root: Path, files: Sequence[str], place: str) -> list[str]:
+    """As ``compiling``, with nothing to do meanwhile; the names of what was written."""
+    with compiling(root, files, place) as written:
+        pass
+    return written
+
+
 @contextmanager
 def compiling(root: Path, files: Sequence[str], place: str) -> Iterator[list[str]]:
     """Write the bytecode of those of ``files`` that are Python, beside them, while a block runs.

@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fal_serverless.package.bytecode import compiling
+from fal_serverless.package.bytecode import compile_all
 from fal_serverless.package.layer import PREFIX, Layer, building, keep, store
 from fal_serverless.package.lock import LAYOUT
 
@@ -53,9 +53,8 @@ def build_runtime_layer(python: str, cache: Path) -> Layer:
                 (root / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(path, root / name)
             files = keep(root)
-            with compiling(root, files, f"/opt/{PREFIX}") as compiled:
-                pass
-            return store(folder, digest, root, sorted([*files, *compiled]), native=False)
+            files += compile_all(root, files, f"/opt/{PREFIX}")
+            return store(folder, digest, root, sorted(files), native=False)
 
 
 def _sources() -> Iterator[tuple[str, Path]]:

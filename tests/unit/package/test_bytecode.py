@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import marshal
+import os
 import subprocess
 import sys
 from importlib.util import cache_from_source
@@ -31,7 +32,8 @@ def test_every_file_is_compiled_for_its_place(tmp_path):
     broken = tmp_path / "a" / "template.py"
     broken.write_text("{% if %}")
     files = [*names, "template.py", "p0/data.json"]
-    bytecode.compile_all(tmp_path / "a", files, "/opt/python/")
+    written = bytecode.compile_all(tmp_path / "a", files, "/opt/python/")
+    assert written == [str(Path(cache_from_source(name))) for name in names]
     found = compiled(tmp_path / "a", names)
     assert all(item[4:8] == b"\1\0\0\0" for item in found)  # hashed, and not checked
     assert marshal.loads(found[8][16:]).co_filename == f"/opt/python/{names[8]}"
@@ -48,6 +50,18 @@ def test_a_disk_that_cannot_be_written_is_an_error(tmp_path):
     (tmp_path / "p0" / "__pycache__").write_text("a file where the folder should be")
     with pytest.raises(PackagingError, match="could not be compiled"):
         bytecode.compile_all(tmp_path, [name], "/opt/python/")
+
+
+def test_whoever_cannot_wait_leaves_no_interpreter_behind(tmp_path):
+    names = tree(tmp_path, 1)
+    os.mkfifo(tmp_path / "endless.py")  # whoever reads it waits
+    with (
+        pytest.raises(KeyError),
+        bytecode.compiling(tmp_path, ["endless.py", *names], "/opt/python/") as written,
+    ):
+        raise KeyError
+    assert written == []
+    assert not Path(cache_from_source(str(tmp_path / names[0]))).exists()
 
 
 def test_the_bytecode_runs(tmp_path):
