@@ -79,7 +79,9 @@ def compiling(root: Path, files: Sequence[str], place: str) -> Iterator[list[str
     except BaseException:
         for process, _ in running:
             process.kill()
-            process.communicate()
+            process.wait()
+            if process.stderr is not None:
+                process.stderr.close()
         raise
     for process, _ in running:
         errors = process.stderr.read() if process.stderr is not None else b""
