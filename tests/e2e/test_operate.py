@@ -86,7 +86,13 @@ def test_logs_of_one_request_of_failures_and_of_a_revision(stack: Stack, served)
 def test_a_followed_log_ends_with_a_whole_line_when_it_is_interrupted(stack: Stack, served):
     command = [COMMAND, "function", "logs", "spoken", "--follow", "--json"]
     with subprocess.Popen(
-        command, env=stack.environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command,
+        env=stack.environ,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # What a shell starts in the background would ignore it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as following:
         try:
             assert following.stdout and following.stderr
