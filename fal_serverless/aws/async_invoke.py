@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from fal_serverless.gateway.protocols import InvokeResult
 
 
+_CONNECTIONS = 256
+"""Kept open at most: a server has many requests at once."""
+
+
 class AsyncLambdaInvoker:
     """Invokes functions over pooled connections, on one event loop."""
 
@@ -27,16 +31,13 @@ class AsyncLambdaInvoker:
     ) -> None:
         """Nothing is sent yet; the arguments are ``LambdaInvoker``'s."""
         self._credentials = credentials
-        self._wire = AsyncWire(endpoint_url.rstrip("/"), ca_certs=ca_certs)
+        self._wire = AsyncWire(
+            endpoint_url.rstrip("/"), ca_certs=ca_certs, connections=_CONNECTIONS
+        )
         self._requests = Requests(credentials, region, self._wire.host, self._wire.prefix)
 
     async def invoke(
-        self,
-        function: str,
-        qualifier: str,
-        payload: bytes,
-        *,
-        timeout: float,
+        self, function: str, qualifier: str, payload: bytes, *, timeout: float
     ) -> InvokeResult:
         """As ``LambdaInvoker.invoke``.
 

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections import deque
 from typing import TYPE_CHECKING, cast
 
 from fal_serverless.aws.http1 import (
     CONNECT_TRIES,
-    IDLE_S,
-    Endpoint,
     NoAnswerError,
+    Pooled,
     Reading,
     UnconnectedError,
     WireError,
@@ -19,36 +16,13 @@ from fal_serverless.aws.http1 import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from fal_serverless.aws.http1 import Answer
 
 
-class AsyncWire:
+class AsyncWire(Pooled["_Connection"]):
     """One endpoint, for one event loop."""
-
-    def __init__(
-        self,
-        endpoint: str,
-        *,
-        ca_certs: str | None = None,
-        connections: int = 256,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        """Nothing is sent yet.
-
-        Args:
-            endpoint: URL; a path in it stands before every request's.
-            ca_certs: file of the certificate authorities to trust, or None for the system's.
-            connections: kept open at most, when they are not in use.
-            clock: seconds.
-        """
-        self._endpoint = Endpoint(endpoint, ca_certs)
-        self.prefix = self._endpoint.prefix
-        self.host = self._endpoint.host
-        self._clock = clock
-        self._idle: deque[tuple[_Connection, float]] = deque()
-        self._most = connections
 
     async def post(
         self,
@@ -70,24 +44,7 @@ class AsyncWire:
         try:
             return await connection.exchange(request(target, headers, body), timeout)
         finally:
-            if connection.free and len(self._idle) < self._most:
-                self._idle.append((connection, self._clock()))
-            else:
-                connection.close()
-
-    def close(self) -> None:
-        """Close the connections that are not in use."""
-        while self._idle:
-            self._idle.pop()[0].close()
-
-    def _take(self) -> _Connection | None:
-        now = self._clock()
-        while self._idle:
-            connection, used = self._idle.pop()
-            if connection.free and now - used < IDLE_S:
-                return connection
-            connection.close()
-        return None
+            self._give(connection)
 
     async def _connect(self, seconds: float) -> _Connection:
         loop = asyncio.get_running_loop()
@@ -138,6 +95,10 @@ class _Connection(asyncio.Protocol):
             self._answered = None
         self.free = self._reading.kept and not self._transport.is_closing()
         return self._reading.answer()
+
+    def usable(self) -> bool:
+        """Whether nothing was heard of its end."""
+        return self.free
 
     def close(self) -> None:
         """Close it; what is not sent yet never will be."""

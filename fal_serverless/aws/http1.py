@@ -1,21 +1,24 @@
 """What every client of one AWS endpoint needs of HTTP/1.1: where it is, and what was answered.
 
 httptools, a compiled parser that uvicorn uses as well, reads the answers: an exchange takes a
-fraction of what the standard library's client or urllib3 takes. How bytes come and go is for
-``wire`` (which blocks) and ``async_wire`` (which waits).
+fraction of what the standard library's client or urllib3 takes. Connections are kept in a pool that
+knows of frozen environments. How bytes come and go is for ``wire`` (which blocks) and
+``async_wire`` (which waits).
 """
 
 from __future__ import annotations
 
+import time
+from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 IDLE_S = 15.0
 """A frozen environment or a load balancer may have lost a connection that lay idle for longer
@@ -68,6 +71,84 @@ class Endpoint:
         name = f"[{parts.hostname}]" if ":" in self.address[0] else self.address[0]
         self.host = name if parts.port in (None, usual) else f"{name}:{parts.port}"
         self.tls = _context(ca_certs) if secure else None
+
+
+class Connection(Protocol):
+    """An open connection.
+
+    Attributes:
+        free: whether the last answer is whole, and another request may follow.
+    """
+
+    free: bool
+
+    def usable(self) -> bool:
+        """Whether an idle one is still open."""
+
+    def close(self) -> None:
+        """Close it."""
+
+
+Kind = TypeVar("Kind", bound=Connection)
+
+
+class Pooled(Generic[Kind]):
+    """One endpoint, and the connections to it that are not in use."""
+
+    def __init__(
+        self,
+        endpoint: str,
+        *,
+        ca_certs: str | None = None,
+        connections: int = 64,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Nothing is sent yet.
+
+        Args:
+            endpoint: URL; a path in it stands before every request's.
+            ca_certs: file of the certificate authorities to trust, or None for the system's.
+            connections: kept open at most, when they are not in use.
+            clock: epoch seconds (the monotonic clock stands still in a frozen environment).
+        """
+        self._endpoint = Endpoint(endpoint, ca_certs)
+        self.prefix = self._endpoint.prefix
+        self.host = self._endpoint.host
+        self._clock = clock
+        self._used = clock()
+        self._idle: deque[tuple[Kind, float]] = deque()
+        self._most = connections
+
+    def close(self) -> None:
+        """Close the connections that are not in use."""
+        while self._idle:
+            try:
+                self._idle.pop()[0].close()
+            except IndexError:
+                return  # another thread was quicker
+
+    def _take(self) -> Kind | None:
+        """A connection that can be used again, or None."""
+        now = self._clock()
+        if not 0 <= now - self._used < IDLE_S:
+            self.close()
+        while self._idle:
+            try:
+                connection, used = self._idle.pop()
+            except IndexError:
+                break
+            if 0 <= now - used < IDLE_S and connection.usable():
+                return connection
+            connection.close()
+        return None
+
+    def _give(self, connection: Kind) -> None:
+        """Keep a connection for the next request, or close it."""
+        self._used = self._clock()
+        if connection.free and len(self._idle) < self._most:
+            self._idle.append((connection, self._used))
+        else:
+            connection.close()
 
 
 class Reading:

@@ -1,7 +1,6 @@
 """POSTs to one AWS endpoint over connections that are kept open, with little in between.
 
-A pool that knows of frozen environments, and errors that tell what was surely not sent from what
-may have been.
+Errors tell what was surely not sent from what may have been.
 """
 
 from __future__ import annotations
@@ -10,14 +9,12 @@ import select
 import socket
 import time
 import weakref
-from collections import deque
 from typing import TYPE_CHECKING
 
 from fal_serverless.aws.http1 import (
     CONNECT_TRIES,
-    IDLE_S,
-    Endpoint,
     NoAnswerError,
+    Pooled,
     Reading,
     UnconnectedError,
     WireError,
@@ -25,41 +22,15 @@ from fal_serverless.aws.http1 import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from fal_serverless.aws.http1 import Answer
 
 _CHUNK = 1 << 16
 
 
-class Wire:
+class Wire(Pooled["_Connection"]):
     """One endpoint; may be used by several threads."""
-
-    def __init__(
-        self,
-        endpoint: str,
-        *,
-        ca_certs: str | None = None,
-        connections: int = 64,
-        clock: Callable[[], float] = time.time,
-    ) -> None:
-        """Nothing is sent yet.
-
-        Args:
-            endpoint: URL; a path in it stands before every request's.
-            ca_certs: file of the certificate authorities to trust, or None for the system's.
-            connections: kept open at most, when they are not in use.
-            clock: epoch seconds (the monotonic clock stands still in a frozen environment).
-        """
-        self._endpoint = Endpoint(endpoint, ca_certs)
-        self.prefix = self._endpoint.prefix
-        self.host = self._endpoint.host
-        self._clock = clock
-        self._used = clock()
-        self._idle: deque[tuple[_Connection, float]] = deque()
-        self._most = connections
-        # Also when the process ends: an open socket would be warned of.
-        weakref.finalize(self, _close_all, self._idle)
 
     def post(
         self,
@@ -91,29 +62,7 @@ class Wire:
         except OSError as error:
             raise WireError(f"{type(error).__name__}: {error}") from error
         finally:
-            self._used = self._clock()
-            if connection.free and len(self._idle) < self._most:
-                self._idle.append((connection, self._used))
-            else:
-                connection.close()
-
-    def close(self) -> None:
-        """Close the connections that are not in use."""
-        _close_all(self._idle)
-
-    def _take(self) -> _Connection | None:
-        now = self._clock()
-        if not 0 <= now - self._used < IDLE_S:
-            self.close()
-        while self._idle:
-            try:
-                connection, used = self._idle.pop()
-            except IndexError:
-                break
-            if 0 <= now - used < IDLE_S and not connection.readable():
-                return connection
-            connection.close()
-        return None
+            self._give(connection)
 
     def _connect(self, seconds: float) -> _Connection:
         address, tls = self._endpoint.address, self._endpoint.tls
@@ -145,6 +94,8 @@ class _Connection:
         self.free = False
         self._socket = connected
         self._reading = Reading()
+        # Also when the process ends: an open socket would be warned of.
+        weakref.finalize(self, connected.close)
 
     def exchange(self, sent: bytes, deadline: float) -> Answer:
         """Send a request, and read its answer until a moment of the monotonic clock.
@@ -168,11 +119,11 @@ class _Connection:
         self.free = reading.kept and taken
         return reading.answer()
 
-    def readable(self) -> bool:
-        """Whether an idle connection has something to say, which can only be its end."""
+    def usable(self) -> bool:
+        """Whether an idle connection has nothing to say, which could only be its end."""
         poll = select.poll()
         poll.register(self._socket, select.POLLIN)
-        return bool(poll.poll(0))
+        return not poll.poll(0)
 
     def close(self) -> None:
         """Close it."""
@@ -187,14 +138,6 @@ class _Connection:
             # A server that refuses a request may answer before it has read the whole of it.
             return False
         return True
-
-
-def _close_all(idle: deque[tuple[_Connection, float]]) -> None:
-    while idle:
-        try:
-            idle.pop()[0].close()
-        except IndexError:
-            return
 
 
 def _left(deadline: float) -> float:

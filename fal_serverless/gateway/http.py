@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 HEAD_MAX = 64 * 1024
 """Bytes of request line and headers; h11's own limit."""
-_TOO_LARGE = f"the request's head is above {HEAD_MAX:,} bytes"
 
 
 class GatewayProtocol(HttpToolsProtocol):
@@ -43,9 +42,7 @@ class GatewayProtocol(HttpToolsProtocol):
         Raises:
             ValueError: there is too much.
         """
-        self._size += len(url)
-        if self._size > HEAD_MAX:
-            raise ValueError(_TOO_LARGE)
+        self._count(len(url))
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -54,9 +51,7 @@ class GatewayProtocol(HttpToolsProtocol):
         Raises:
             ValueError: there is too much.
         """
-        self._size += len(name) + len(value)
-        if self._size > HEAD_MAX:
-            raise ValueError(_TOO_LARGE)
+        self._count(len(name) + len(value))
         super().on_header(name, value.rstrip(b" \t"))
 
     def on_headers_complete(self) -> None:
@@ -75,3 +70,8 @@ class GatewayProtocol(HttpToolsProtocol):
         # The request is answered by a task that has not begun yet.
         self.scope["raw_path"] = raw
         self.scope["query_string"] = query
+
+    def _count(self, size: int) -> None:
+        self._size += size
+        if self._size > HEAD_MAX:
+            raise ValueError(f"the request's head is above {HEAD_MAX:,} bytes")

@@ -247,12 +247,7 @@ class Blocking:
         self._executor = executor
 
     async def invoke(
-        self,
-        function: str,
-        qualifier: str,
-        payload: bytes,
-        *,
-        timeout: float,
+        self, function: str, qualifier: str, payload: bytes, *, timeout: float
     ) -> InvokeResult:
         """As ``Invoker.invoke``."""
         work = partial(self._invoker.invoke, function, qualifier, payload, timeout=timeout)

@@ -138,12 +138,7 @@ class AsyncInvoker(Protocol):
     """Runs Lambda functions, and lets others run meanwhile."""
 
     async def invoke(
-        self,
-        function: str,
-        qualifier: str,
-        payload: bytes,
-        *,
-        timeout: float,
+        self, function: str, qualifier: str, payload: bytes, *, timeout: float
     ) -> InvokeResult:
         """As ``Invoker.invoke``."""
 
