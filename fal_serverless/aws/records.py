@@ -11,6 +11,8 @@ from fal_serverless.publish.state import Alias, Event, Move, Revision, Route, Ru
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from fal_serverless.frozen import Frozen
+
 
 def to_item(values: Mapping[str, Any]) -> dict[str, Any]:
     """Plain values as a DynamoDB item; None is left out."""
@@ -52,9 +54,7 @@ def revision_item(revision: Revision) -> dict[str, Any]:
 def revision_of(item: Mapping[str, Any]) -> Revision:
     """The revision of an item."""
     values = from_item(item)
-    fields = Revision.__match_args__
-    known = {key: value for key, value in values.items() if key in fields}
-    return Revision(**{**known, "layers": tuple(values.get("layers", ()))})
+    return Revision(**{**_known(Revision, values), "layers": tuple(values.get("layers", ()))})
 
 
 def alias_item(alias: Alias) -> dict[str, Any]:
@@ -71,11 +71,9 @@ def alias_item(alias: Alias) -> dict[str, Any]:
 def alias_of(item: Mapping[str, Any]) -> Alias:
     """The alias of an item."""
     values = from_item(item)
-    fields = Alias.__match_args__
-    known = {key: value for key, value in values.items() if key in fields}
     return Alias(
         **{
-            **known,
+            **_known(Alias, values),
             "history": tuple(Move(**move) for move in values.get("history", ())),
             "events": tuple(
                 Event(**{**event, "split": _pair(event.get("split"))})
@@ -88,6 +86,11 @@ def alias_of(item: Mapping[str, Any]) -> Alias:
 
 def _pair(split: Any) -> tuple[str, int] | None:
     return (split[0], split[1]) if split else None
+
+
+def _known(kind: type[Frozen], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Those values that a class has fields for: later versions may have written more."""
+    return {key: value for key, value in values.items() if key in kind.__match_args__}
 
 
 def _without_none(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -103,8 +106,7 @@ def rule_item(rule: Rule) -> dict[str, Any]:
 def rule_of(item: Mapping[str, Any]) -> Rule:
     """The retention rule of an item."""
     values = from_item(item)
-    fields = Rule.__match_args__
-    return Rule(**{key: value for key, value in values.items() if key in fields})
+    return Rule(**_known(Rule, values))
 
 
 def route_item(route: Route) -> dict[str, Any]:

@@ -37,7 +37,7 @@ def delete_revisions(
     for item in revisions:
         registry.delete_revision(owner, item.id)
     # From here on no alias can move to them: a move asks for the revision's record.
-    late = _named(registry.aliases(owner)) & doomed
+    late = {target for alias in registry.aliases(owner) for target in alias.targets} & doomed
     for item in revisions:
         if item.id in late:
             registry.add_revision(item, route_of(item))
@@ -49,20 +49,11 @@ def delete_revisions(
     _check_unnamed(registry.aliases(owner), late)
 
 
-def _named(known: Iterable[Alias]) -> set[str]:
-    """Ids of the revisions that aliases send requests to."""
-    return {
-        revision
-        for alias in known
-        for revision in (alias.revision, *(alias.split[:1] if alias.split else ()))
-    }
-
-
 def _check_unnamed(known: Iterable[Alias], doomed: set[str]) -> None:
     """Raises ConflictError, naming all of them, when aliases need revisions. Pure."""
     used: dict[str, str] = {}
     for alias in known:
-        for revision in (alias.revision, *(alias.split[:1] if alias.split else ())):
+        for revision in alias.targets:
             if revision in doomed:
                 used.setdefault(alias.name, revision)
     if not used:

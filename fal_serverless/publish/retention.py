@@ -52,9 +52,7 @@ def needed(
     existing = frozenset(item.id for item in revisions)
     found = {revision for schedule in schedules for revision in schedule.revisions}
     for alias in aliases:
-        found.add(alias.revision)
-        if alias.split:
-            found.add(alias.split[0])
+        found.update(alias.targets)
         try:
             found.add(former(alias, existing))
         except (NotFoundError, UsageError):

@@ -120,6 +120,11 @@ class Alias(Frozen, kw_only=True):
     retiring: str = ""
     min_concurrency: int = 0
 
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Ids of the revisions that requests are sent to."""
+        return (self.revision, self.split[0]) if self.split else (self.revision,)
+
     def after(self, event: Event, **changes: Any) -> Alias:
         """A renewed copy that remembers ``event``."""
         return self.renewed(events=(event, *self.events)[:EVENTS_MAX], **changes)

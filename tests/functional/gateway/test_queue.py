@@ -18,6 +18,7 @@ from fal_serverless.gateway.queue.front import Front
 from fal_serverless.gateway.queue.webhook import PAUSES_S
 from fal_serverless.gateway.queue.worker import Worker
 from fal_serverless.gateway.target import resolve
+from tests.support.moto import a_table
 
 ROUTE = Route("fal-12-f-z", "call", "private", "serve", 30, "12", "rev-1")
 TARGET = "12-call"
@@ -137,15 +138,7 @@ def world(monkeypatch):
     with mock_aws():
         rows = boto3.client("dynamodb", "us-east-1")
         for table, keys in (("requests", ["pk"]), ("registry", ["pk", "sk"])):
-            rows.create_table(
-                TableName=table,
-                BillingMode="PAY_PER_REQUEST",
-                AttributeDefinitions=[{"AttributeName": k, "AttributeType": "S"} for k in keys],
-                KeySchema=[
-                    {"AttributeName": k, "KeyType": kind}
-                    for k, kind in zip(keys, ("HASH", "RANGE"), strict=False)
-                ],
-            )
+            a_table(rows, table, *keys)
         url = boto3.client("sqs", "us-east-1").create_queue(QueueName="q")["QueueUrl"]
         boto3.client("s3", "us-east-1").create_bucket(Bucket="bucket")
         store = Store("requests", url, "bucket", registry="registry", region="us-east-1", limit=3)
