@@ -122,9 +122,8 @@ class Gateway:
 class Shortcut:
     """A gateway for addresses of functions, and the app for all others, made when one is asked."""
 
-    def __init__(self, gateway: Gateway, app: Callable[[], ASGIApp]) -> None:
+    def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
-        self._make = app
         self._app: ASGIApp | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -135,7 +134,9 @@ class Shortcut:
                 await self._gateway.serve(scope, receive, send, target, path)
                 return
         if self._app is None:
-            self._app = self._make()
+            from fal_serverless.gateway.app import app_around
+
+            self._app = app_around(self._gateway)
         await self._app(scope, receive, send)
 
 

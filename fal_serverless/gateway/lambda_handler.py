@@ -23,8 +23,6 @@ from fal_serverless.gateway.record import recorder
 from fal_serverless.gateway.registry import CachedRegistry
 
 if TYPE_CHECKING:
-    from fastapi import FastAPI
-
     from fal_serverless.gateway.queue.front import Front
     from fal_serverless.gateway.uses import KeyUses
 
@@ -65,13 +63,7 @@ def _adapter() -> Mangum:
         uses=_uses(region),
     )
     gateway = Gateway(calls, os.environ.get("FAL_DOMAIN", ""), recorder(os.environ))
-    return adapter_of(Shortcut(gateway, lambda: _app_around(gateway)))
-
-
-def _app_around(gateway: Gateway) -> FastAPI:
-    from fal_serverless.gateway.app import app_around
-
-    return app_around(gateway)
+    return adapter_of(Shortcut(gateway))
 
 
 def _uses(region: str | None) -> KeyUses | None:

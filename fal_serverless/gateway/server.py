@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, TextIO
 import uvicorn
 
 from fal_serverless.errors import FalServerlessError, OperationError
-from fal_serverless.gateway.app import app_around
 from fal_serverless.gateway.entry import Gateway, Shortcut
 from fal_serverless.gateway.http import GatewayProtocol
 from fal_serverless.gateway.invoke import DEADLINE_S, Calls
@@ -159,8 +158,7 @@ def _wired(
         manager=args.manager,
         uses=uses,
     )
-    gateway = Gateway(calls, args.domain, line_writer())
-    return Shortcut(gateway, lambda: app_around(gateway))
+    return Shortcut(Gateway(calls, args.domain, line_writer()))
 
 
 def _queue(args: argparse.Namespace) -> Callable[[], Front] | None:

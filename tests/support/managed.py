@@ -14,7 +14,6 @@ import httpx
 import uvicorn
 
 from fal_serverless import keys
-from fal_serverless.gateway.app import create_app
 from fal_serverless.gateway.lambda_handler import adapter_of
 from fal_serverless.gateway.protocols import InvokeResult
 from fal_serverless.gateway.registry import CachedRegistry
@@ -35,6 +34,7 @@ from tests.fakes import (
     Fuse,
     a_revision,
 )
+from tests.support.gateway import create_app
 
 OTHER = "7654321"
 DOMAIN = "gateway.localhost"

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 import httpx
 from gateway_fakes import DOMAIN, NOW, OTHER_SECRET, SECRET, FakeInvoker, FakeRegistry
 
-from fal_serverless.gateway.app import Access, create_app
 from fal_serverless.gateway.registry import CachedRegistry
+from tests.support.gateway import create_app
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
+    from fal_serverless.gateway.entry import Access
     from fal_serverless.gateway.uses import KeyUses
 
 MINE = {"x-fal-key-id": "mine", "x-fal-key-secret": SECRET}

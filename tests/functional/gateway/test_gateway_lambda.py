@@ -19,11 +19,12 @@ from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 from gateway_fakes import DOMAIN, NOW, SECRET, FakeInvoker, FakeRegistry, answered
 
 from fal_serverless.gateway import lambda_handler
-from fal_serverless.gateway.app import Access, create_app
+from fal_serverless.gateway.entry import Access
 from fal_serverless.gateway.lambda_handler import adapter_of
 from fal_serverless.gateway.protocols import PAYLOAD_MAX
 from fal_serverless.gateway.record import Recorder
 from fal_serverless.gateway.registry import CachedRegistry
+from tests.support.gateway import create_app
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -19,11 +19,11 @@ import pytest
 from gateway_fakes import DOMAIN, SECRET, FakeInvoker, FakeRegistry
 from uvicorn.server import ServerState
 
-from fal_serverless.gateway.app import create_app
 from fal_serverless.gateway.http import GatewayProtocol
 from fal_serverless.gateway.registry import CachedRegistry
 from fal_serverless.gateway.server import THREADS, _listen, config, main
 from fal_serverless.keys import hash_secret
+from tests.support.gateway import create_app
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
